@@ -15,6 +15,7 @@ from cluster.duration import seconds
 from cluster.http_config import HttpConfig, key_digests
 from cluster.node.port_plan import DEFAULT_FIRST, NUM_PORTS
 from cluster.setting import Duration, Share, Whole, settings_of
+from cluster.sources.companion import AUTO
 from cluster.sources.name import is_remote_name, parse_adapter
 from cluster.split import parse_layers, parse_tensor_split
 
@@ -65,7 +66,8 @@ class ClusterConfig(HttpConfig):
     cache_type_v: CacheType = "f16"
     flash_attn: Literal["auto", "on", "off"] = "auto"
     lora: tuple[str, ...] = ()  # files of LoRA adapters that are added to the model, each as FILE or FILE:SCALE
-    # The file (mmproj) that makes rows of pictures, on the machine where the cluster is started. None: only texts.
+    # The file (mmproj) that makes rows of pictures, on the machine where the cluster is started: a path by the time
+    # that something is planned, which `local_projector` sees to. None: only texts.
     mmproj: str | None = None
     pipeline_prompts: bool = True  # several chunks of prompts in flight at once
     lend_cores: bool = True  # a CPU stage that computes alone uses the cores of the others on its host
@@ -201,7 +203,9 @@ def load_config(path: str | None, flags: dict[str, Any]) -> ClusterConfig:
     if isinstance(draft, str) and draft not in (*DRAFTS, *_DRAFT_ALIASES) and not is_remote_name(draft):
         check_draft(draft)  # what is no path would look like one
         take_paths(settings, ("draft",))
-    take_paths(settings, ("client_secret_file", "mmproj"))
+    take_paths(settings, ("client_secret_file",))
+    if (mmproj := settings.get("mmproj")) != AUTO and not is_remote_name(mmproj or ""):
+        take_paths(settings, ("mmproj",))
     take_http(settings)
     if isinstance(given := settings.get("lora"), tuple):
         settings["lora"] = tuple(map(_absolute_adapter, given))

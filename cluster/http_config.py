@@ -42,6 +42,7 @@ class HttpConfig:
     metrics_aliases: bool = False  # llama.cpp's names for them, too
     embeddings: bool = False  # of a model that was not made for it
     strict_model: bool = False  # a request for a model of another name is refused
+    fetch_pictures: bool = False  # that messages name by URLs of http and https, from public hosts
     always_include_usage: bool = False  # at the end of streams, also where nobody asked
     log_requests: bool = False  # bodies, too: what people write
     page: bool = True

@@ -155,7 +155,7 @@ class SlotPicture(_message.Message):
     def __init__(self, slot: _Optional[int] = ..., first: _Optional[int] = ..., width: _Optional[int] = ..., height: _Optional[int] = ...) -> None: ...
 
 class StepHeader(_message.Message):
-    __slots__ = ("id", "num_rows", "tokens", "positions", "slots", "wants_logits", "samples", "returns_logits", "new_sampling", "slot_starts", "hidden_width", "exclusive", "after", "failures", "scores", "targets", "embeds", "pools", "scales", "restores", "is_pictured", "pictures", "is_guessed", "pending")
+    __slots__ = ("id", "num_rows", "tokens", "positions", "slots", "wants_logits", "samples", "returns_logits", "new_sampling", "slot_starts", "hidden_width", "exclusive", "after", "failures", "scores", "targets", "embeds", "pools", "scales", "restores", "is_pictured", "pictures", "non_causal", "is_guessed", "pending")
     ID_FIELD_NUMBER: _ClassVar[int]
     NUM_ROWS_FIELD_NUMBER: _ClassVar[int]
     TOKENS_FIELD_NUMBER: _ClassVar[int]
@@ -178,6 +178,7 @@ class StepHeader(_message.Message):
     RESTORES_FIELD_NUMBER: _ClassVar[int]
     IS_PICTURED_FIELD_NUMBER: _ClassVar[int]
     PICTURES_FIELD_NUMBER: _ClassVar[int]
+    NON_CAUSAL_FIELD_NUMBER: _ClassVar[int]
     IS_GUESSED_FIELD_NUMBER: _ClassVar[int]
     PENDING_FIELD_NUMBER: _ClassVar[int]
     id: StepId
@@ -202,9 +203,10 @@ class StepHeader(_message.Message):
     restores: _containers.RepeatedScalarFieldContainer[int]
     is_pictured: bool
     pictures: _containers.RepeatedCompositeFieldContainer[SlotPicture]
+    non_causal: bool
     is_guessed: bool
     pending: bytes
-    def __init__(self, id: _Optional[_Union[StepId, _Mapping]] = ..., num_rows: _Optional[int] = ..., tokens: _Optional[bytes] = ..., positions: _Optional[bytes] = ..., slots: _Optional[bytes] = ..., wants_logits: _Optional[bytes] = ..., samples: _Optional[bytes] = ..., returns_logits: _Optional[bytes] = ..., new_sampling: _Optional[_Iterable[_Union[SlotSampling, _Mapping]]] = ..., slot_starts: _Optional[_Iterable[_Union[SlotStart, _Mapping]]] = ..., hidden_width: _Optional[int] = ..., exclusive: _Optional[bool] = ..., after: _Optional[int] = ..., failures: _Optional[_Iterable[_Union[SlotFailure, _Mapping]]] = ..., scores: _Optional[bytes] = ..., targets: _Optional[bytes] = ..., embeds: _Optional[bool] = ..., pools: _Optional[bytes] = ..., scales: _Optional[_Iterable[float]] = ..., restores: _Optional[_Iterable[int]] = ..., is_pictured: _Optional[bool] = ..., pictures: _Optional[_Iterable[_Union[SlotPicture, _Mapping]]] = ..., is_guessed: _Optional[bool] = ..., pending: _Optional[bytes] = ...) -> None: ...
+    def __init__(self, id: _Optional[_Union[StepId, _Mapping]] = ..., num_rows: _Optional[int] = ..., tokens: _Optional[bytes] = ..., positions: _Optional[bytes] = ..., slots: _Optional[bytes] = ..., wants_logits: _Optional[bytes] = ..., samples: _Optional[bytes] = ..., returns_logits: _Optional[bytes] = ..., new_sampling: _Optional[_Iterable[_Union[SlotSampling, _Mapping]]] = ..., slot_starts: _Optional[_Iterable[_Union[SlotStart, _Mapping]]] = ..., hidden_width: _Optional[int] = ..., exclusive: _Optional[bool] = ..., after: _Optional[int] = ..., failures: _Optional[_Iterable[_Union[SlotFailure, _Mapping]]] = ..., scores: _Optional[bytes] = ..., targets: _Optional[bytes] = ..., embeds: _Optional[bool] = ..., pools: _Optional[bytes] = ..., scales: _Optional[_Iterable[float]] = ..., restores: _Optional[_Iterable[int]] = ..., is_pictured: _Optional[bool] = ..., pictures: _Optional[_Iterable[_Union[SlotPicture, _Mapping]]] = ..., non_causal: _Optional[bool] = ..., is_guessed: _Optional[bool] = ..., pending: _Optional[bytes] = ...) -> None: ...
 
 class ProgramPart(_message.Message):
     __slots__ = ("header", "arrays")

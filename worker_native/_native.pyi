@@ -341,6 +341,7 @@ class Slice:
         *,
         embeds: bool = False,
         pictures: Sequence[tuple[int, int, int, int]] = (),  # (slot, first row, width, height)
+        non_causal: bool = False,
     ) -> NDArray[np.float32] | None:
         """Run one microbatch. Returns the hidden rows [T, E] (a fresh array), or None on the last slice.
 
@@ -361,6 +362,9 @@ class Slice:
         With `embeds` the wanted rows of the last slice are not logits: they are what is behind its last norm, with
         which the graph ends; of a model that ranks they are scores of the text up to there. An encoder embeds only,
         and takes all rows of a slot in one microbatch.
+
+        With `non_causal` each row sees all of the microbatch, also those behind it, as far as llama_set_causal_attn
+        lets it in this model: they are of one slot, and at most n_ubatch.
         """
     def check_microbatch(
         self,
@@ -371,6 +375,7 @@ class Slice:
         *,
         embeds: bool = False,
         pictures: Sequence[tuple[int, int, int, int]] = (),
+        non_causal: bool = False,
     ) -> None:
         """ValueError if `forward` would refuse these rows as they are."""
     def wanted_logits(self) -> NDArray[np.float32]:

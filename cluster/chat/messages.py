@@ -15,6 +15,14 @@ JsonObject = Mapping[str, Any]
 PICTURE = "\ufdd2"
 
 
+@dataclass(frozen=True, slots=True)
+class PictureUrl:
+    """Where a picture is that somebody else has. It is fetched before a prompt is made of it, or refused then."""
+
+    url: str
+    field: str  # of the request, where it was named
+
+
 class Role(StrEnum):
     """Who speaks. `developer` is `system` by the time a message is one of these."""
 
@@ -43,7 +51,7 @@ class Message:
     tool_calls: tuple[ToolCall, ...] = ()  # of an assistant
     tool_call_id: str = ""  # of a tool: which call it answers
     name: str = ""  # of a tool, where it is known
-    pictures: tuple[bytes, ...] = ()  # of a user: files, in the order of their places
+    pictures: tuple[bytes | PictureUrl, ...] = ()  # of a user: files, in the order of their places
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from cluster.chat.messages import (
     ToolChoice,
     ToolMode,
 )
-from cluster.chat.pictures import joined_parts, picture_of_program, picture_of_url
+from cluster.chat.pictures import Picture, joined_parts, picture_of_program, picture_of_url
 
 MAX_MESSAGES = 1024
 MAX_TOOLS = 512
@@ -74,7 +74,7 @@ def message_of(value: Any, field: str) -> Message:
     return Message(role, content, pictures=pictures)
 
 
-def content_of(content: Any, field: str) -> tuple[str, tuple[bytes, ...]]:
+def content_of(content: Any, field: str) -> tuple[str, tuple[Picture, ...]]:
     """A text, none, or parts, as `joined_parts` gives them."""
     if content is None or isinstance(content, str):
         return joined_parts([content or ""])
@@ -219,8 +219,8 @@ def _function(value: Any, field: str, call_id: str) -> ToolCall:
     )
 
 
-def _part(value: Any, field: str) -> str | bytes:
-    """A text, or the bytes of a picture."""
+def _part(value: Any, field: str) -> str | Picture:
+    """A text, or a picture."""
     item = _object(value, field)
     kind = item.get("type")
     if kind in ("image_url", "input_image"):

@@ -5,41 +5,62 @@ from __future__ import annotations
 import base64
 import binascii
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from cluster.api.errors import UsageError
 from cluster.api.pictures import MAX_PICTURE_BYTES
-from cluster.chat.messages import PICTURE
+from cluster.chat.messages import PICTURE, PictureUrl
 
 _DATA = "data:"
+_REMOTE = ("http://", "https://")
 _BASE64 = ";base64"
 
 
-def joined_parts(parts: Sequence[str | bytes]) -> tuple[str, tuple[bytes, ...]]:
+Picture = bytes | PictureUrl
+
+
+def joined_parts(parts: Sequence[str | Picture]) -> tuple[str, tuple[Picture, ...]]:
     """Texts and pictures as one text, with PICTURE in the place of each picture; and the pictures.
 
     Texts next to each other are joined by line ends: most templates know only one text.
     """
-    pictures = tuple(part for part in parts if isinstance(part, bytes))
-    texts = [PICTURE if isinstance(part, bytes) else part.replace(PICTURE, "") for part in parts]
+    pictures = tuple(part for part in parts if not isinstance(part, str))
+    texts = [part.replace(PICTURE, "") if isinstance(part, str) else PICTURE for part in parts]
     joined = "".join(
         f"\n{text}" if place and PICTURE not in (text, texts[place - 1]) else text for place, text in enumerate(texts)
     )
     return joined, pictures
 
 
-def picture_of_url(url: str, field: str) -> bytes:
-    """The bytes of a data URL. UsageError for any other: nothing is fetched for whoever asks."""
+def picture_of_url(url: str, field: str) -> Picture:
+    """The bytes of a data URL, or where a picture is, by http or https. UsageError for any other."""
+    if url[: len(_REMOTE[1])].lower().startswith(_REMOTE):
+        return PictureUrl(url, field)
     if not url[: len(_DATA)].lower() == _DATA:
-        raise UsageError(
-            f"{field}: {url[:40]!r} is no data URL, and the server fetches nothing from other places; give the picture "
-            "itself, as data:image/png;base64,..."
-        )
+        raise not_fetched(url, field)
     kind, comma, data = url[len(_DATA) :].partition(",")
     if not comma or not kind.lower().endswith(_BASE64):
         raise UsageError(f"{field}: this data URL is not in base64; give data:image/png;base64,...")
     return picture_of_base64(data, field)
+
+
+def files_of(pictures: Iterable[Picture]) -> list[bytes]:
+    """The pictures themselves. UsageError for one that nobody has fetched."""
+    found = []
+    for one in pictures:
+        if isinstance(one, PictureUrl):
+            raise not_fetched(one.url, one.field)
+        found.append(one)
+    return found
+
+
+def not_fetched(url: str, field: str) -> UsageError:
+    """Nothing is fetched for whoever asks, unless the server was told so."""
+    return UsageError(
+        f"{field}: {url[:40]!r} is no data URL, and the server fetches nothing from other places; give the picture "
+        "itself, as data:image/png;base64,..."
+    )
 
 
 def picture_of_base64(data: str, field: str) -> bytes:

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from cluster.cli.settings import add_plan_flags, given_settings
+from cluster.cli.settings import add_plan_flags, given_settings, with_projector
 from cluster.terminal.printable import printable
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def run(options: argparse.Namespace) -> int:
 
     settings = given_settings(options)
     is_given = bool(options.config) or any(value is not None for value in settings.values())
-    config = load_config(options.config, settings) if is_given else None
+    config = with_projector(load_config(options.config, settings)) if is_given else None
     checks = []
     found = diagnose(config, options.port, _ask_nodes())
     while (check := _next_check(found)) is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from cluster.cli.settings import add_plan_flags, given_settings
+from cluster.cli.settings import PLAN_SETTINGS, add_plan_flags, add_setting_flags, given_settings, with_projector
 from cluster.terminal.printable import printable
 
 if TYPE_CHECKING:
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from cluster.planning.programs.report import ProgramReport, ProgramStageReport
     from cluster.planning.report import LinkReport, PlanReport, StageReport
 
+_BESIDE = ("mmproj",)  # takes memory beside the stages
 DOES_NOT_FIT = 3  # the exit code of CapacityError
 
 
@@ -25,6 +26,7 @@ def add_parser(verbs: Any) -> None:
         "a plan for all of them. Exit code 3: it does not fit.",
     )
     add_plan_flags(parser, "the model to plan for")
+    add_setting_flags(parser, _BESIDE)
     parser.add_argument("--explain", action="store_true", help="say why the layers go there")
     parser.add_argument("-o", "--output", choices=("table", "json"), default="table")
     parser.set_defaults(run=run)
@@ -39,7 +41,7 @@ def run(options: argparse.Namespace) -> int:
     from cluster.planning.report import PlanReport, report_model
     from cluster.terminal.activity import Activity
 
-    config = load_config(options.config, given_settings(options))
+    config = with_projector(load_config(options.config, given_settings(options, (*PLAN_SETTINGS, *_BESIDE))))
     with planned_for() as nodes, Activity("measuring devices and memory"):
         taken = take_any(config, nodes)
         found = report_model(taken) if isinstance(taken, Inventory) else _program_report(taken)

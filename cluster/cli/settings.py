@@ -6,6 +6,7 @@ import argparse
 import re
 import sys
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from cluster.api.errors import UsageError
@@ -76,7 +77,8 @@ _SPELLINGS = {
     "mmproj": Spelling(
         ("-mm", "--mmproj"),
         "FILE",
-        "the file of the model (GGUF) that reads pictures in prompts; without it, only texts",
+        "the file of the model (GGUF) that reads pictures in prompts, hf:org/repo:file.gguf, or auto: the one beside "
+        "the model on the hub; without it, only texts",
     ),
     "pipeline_prompts": Spelling((), None, "compute several chunks of a prompt at once, each on another stage"),
     "lend_cores": Spelling((), None, "let a CPU stage that computes alone use the cores of its neighbours"),
@@ -144,6 +146,7 @@ _SPELLINGS = {
         ("--embeddings", "--embedding"), None, "answer /v1/embeddings with a model that was not made for it"
     ),
     "strict_model": Spelling((), None, "refuse requests for a model of another name"),
+    "fetch_pictures": Spelling((), None, "fetch pictures that messages name by URLs, from public hosts"),
     "always_include_usage": Spelling((), None, "end streams with the numbers of tokens where nobody asked for them"),
     "log_requests": Spelling((), None, "write what people send into the log"),
     "page": Spelling((), None, "serve the page to chat and to watch"),
@@ -222,6 +225,15 @@ def given_settings(options: argparse.Namespace, names: tuple[str, ...] = PLAN_SE
         settings["ubatch_size"] = min(options.batch_size, DEFAULT_UBATCH_SIZE)
     _check_gpu_layers(options.gpu_layers)
     return settings
+
+
+def with_projector(config: ClusterConfig) -> ClusterConfig:
+    """The same with its mmproj file on this machine. Errors as for `local_projector`."""
+    if config.mmproj is None:
+        return config
+    from cluster.sources.companion import local_projector
+
+    return replace(config, mmproj=local_projector(config.mmproj, config.model))
 
 
 def given_layout(options: argparse.Namespace) -> dict[str, Any]:

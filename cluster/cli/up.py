@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from cluster.api.errors import ClusterError, UsageError
 from cluster.cli.hidden import hide
-from cluster.cli.settings import PLAN_SETTINGS, UP_SETTINGS, add_plan_flags, add_setting_flags, given_settings
+from cluster.cli.settings import (
+    PLAN_SETTINGS,
+    UP_SETTINGS,
+    add_plan_flags,
+    add_setting_flags,
+    given_settings,
+    with_projector,
+)
 from cluster.terminal.printable import printable
 
 if TYPE_CHECKING:
@@ -59,7 +66,7 @@ def run(options: argparse.Namespace) -> int:
     settings = _settings(options)
     # Without a model it is about the cluster there already is: report it, or repair it.
     about_remembered = not options.config and all(value is None for value in settings.values())
-    config = None if about_remembered else load_config(options.config, settings)
+    config = None if about_remembered else with_projector(load_config(options.config, settings))
     if config is not None and config.patience is None and options.foreground:
         config = replace(config, patience=WATCHED_PATIENCE)
 

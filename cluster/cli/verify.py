@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from cluster.api.errors import UsageError
-from cluster.cli.settings import add_plan_flags, given_settings
+from cluster.cli.settings import add_plan_flags, given_settings, with_projector
 from cluster.terminal.printable import printable
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def _subject(options: argparse.Namespace) -> tuple[ClusterConfig, ClusterState |
 
         return load_config(None, checked_settings(options.plan, settings)), None
     if options.config or any(value is not None for value in settings.values()):
-        return load_config(options.config, settings), None
+        return with_projector(load_config(options.config, settings)), None
     from cluster.config import config_of
     from cluster.node.state import read_state
 

@@ -40,6 +40,7 @@ from cluster.wire.codec.inference import (
     TICKET_BYTES,
     check_token_ids,
     decode_logits,
+    decode_tokenized,
     encode_generate,
     encode_tokenize,
 )
@@ -284,7 +285,7 @@ def tokenize_call(text: Any, specials: Specials) -> Call[list[int]]:
         "Tokenize",
         request,
         inference_pb2.TokenizeReply,
-        lambda reply: check_token_ids("token_ids", reply.token_ids),
+        decode_tokenized,
     )
 
 

@@ -225,6 +225,9 @@ class Client:
 
         add_special: with the tokens that the model expects around a text (such as BOS).
         parse_special: the names of control tokens in the text become these tokens.
+
+        Of a text with pictures, as `generate` takes it, the list is as long as the prompt: negative numbers, the same
+        for the same picture, stand in the place of its rows.
         """
         return self._unary(calls.tokenize_call(text, Specials(parse_special, add_special)))
 

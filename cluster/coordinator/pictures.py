@@ -60,7 +60,7 @@ class Pictures:
                 found = await self._encoded(client, f"{field}: picture {num_pictures}", segment.picture)
                 pieces.append(found)
                 num_pictures += 1
-                num_tokens += sum(len(part) for part in found.parts)
+                num_tokens += found.num_tokens
                 if num_tokens > self._context_length:
                     raise ContextOverflowError.of(field, num_tokens, self._context_length)
         return joined(pieces)

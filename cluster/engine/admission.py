@@ -65,3 +65,9 @@ class Admission:
             raise UsageError("prompt: it has no tokens; give at least one")
         if num_tokens > context_length:
             raise ContextOverflowError.of("prompt", num_tokens, context_length)
+        whole = max((len(one.rows) for one in sequence.pictures if one.non_causal), default=0)
+        if whole > self._limits.max_batch_tokens:
+            raise UsageError(
+                f"prompt: a picture of {whole} rows, which see each other, so that they go into one microbatch; these "
+                f"have at most {self._limits.max_batch_tokens} rows: start the cluster with a larger --ubatch-size"
+            )

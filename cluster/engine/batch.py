@@ -107,6 +107,7 @@ def form_batch(
         is_pictured=bool(pictures),
         rows=np.concatenate(pictures) if pictures else None,
         pictures=tuple([one for chunk in ordered if (one := chunk.slot_picture)]) if pictures else (),
+        non_causal=bool(pictures) and ordered[0].non_causal,
     )
     return Batch(microbatch, ordered, decodes, sent_s, follows_runs)
 

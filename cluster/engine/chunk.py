@@ -78,6 +78,12 @@ class Chunk(NamedTuple):  # made for each sequence of each step: a tuple is made
                 return range(0)
 
     @property
+    def non_causal(self) -> bool:
+        """Its rows see each other: they are a whole picture, and alone in their microbatch."""
+        within = self._within
+        return within is not None and within.non_causal
+
+    @property
     def picture(self) -> Float32Array | None:
         """Its rows [T, E], if they are a picture's."""
         within = self._within
@@ -105,10 +111,12 @@ class Chunk(NamedTuple):  # made for each sequence of each step: a tuple is made
 
 
 def cut_chunk(sequence: Sequence, max_rows: int) -> Chunk:
-    """The next rows of a sequence that has some to send, `max_rows` at most, all of one picture or all tokens."""
+    """The next rows of a sequence that has some to send, all of one picture or all tokens: `max_rows` at most, unless
+    they are inseparable."""
     end = sequence.num_sent + min(sequence.num_unsent, max_rows)
     if sequence.pictures:
-        end = min(end, sequence.run_end(sequence.num_sent))
+        run_end = sequence.run_end(sequence.num_sent)
+        end = run_end if sequence.inseparable_at(sequence.num_sent) else min(end, run_end)
     samples = sequence.kind is Kind.GENERATE and sequence.generates and end == sequence.num_tokens
     return Chunk(sequence, sequence.num_sent, end, int(samples))
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Sequence as Tokens
 
 from cluster.engine.chunk import Chunk, cut_chunk
 from cluster.engine.limits import Limits
@@ -14,6 +15,10 @@ from cluster.engine.sequence import Sequence, State
 from cluster.engine.slots import Slots
 from cluster.fairness.queue import FairQueue, Turns
 from cluster.messages.step import SlotStart
+
+ChooseStart = Callable[
+    [Tokens[int], int, Mapping[int, Tokens[int]], tuple[float, ...], Callable[[int], int]], SlotStart
+]
 
 
 class Prompts:
@@ -82,9 +87,8 @@ class Prompts:
         room = MicrobatchRoom(self._limits)
         due, others = self._due(running)
         for sequence in (*due, *others):
-            num_rows = min(max_rows, room.num_rows(sequence))
-            if self._limits.takes_whole and (not chunks or num_rows < sequence.num_unsent):
-                num_rows = 0 if chunks else sequence.num_unsent
+            place = self._place_of(sequence, running)
+            num_rows = self._num_rows(sequence, place, room, max_rows, is_first=not chunks)
             if num_rows <= 0:
                 continue
             if sequence.slot is None:
@@ -98,6 +102,21 @@ class Prompts:
             room.take(chunk)
         self._have_been_cut(chunks)
         return chunks, tuple(starts)
+
+    def _place_of(self, sequence: Sequence, running: Collection[Sequence]) -> int:
+        """Where its next rows are: by what it would start with in a slot, they are a picture's, or tokens."""
+        if sequence.slot is not None or not sequence.pictures or not self._slots.num_free:
+            return sequence.num_sent
+        return self._start_of(sequence, running, self._slots.choose).length
+
+    def _num_rows(self, sequence: Sequence, place: int, room: MicrobatchRoom, max_rows: int, *, is_first: bool) -> int:
+        """Most rows of it from `place` on that may go into the microbatch. Of those that cannot be separated all or
+        none: all where they are the first, however many."""
+        num_rows = min(max_rows, room.num_rows(sequence, place))
+        whole = sequence.num_unsent if self._limits.takes_whole else sequence.inseparable_at(place)
+        if is_first:
+            return whole or num_rows
+        return num_rows if num_rows >= whole else 0
 
     def cut_alone(
         self, sequence: Sequence, max_rows: int, running: Collection[Sequence], now_s: float
@@ -129,11 +148,14 @@ class Prompts:
         for client in [client for client in self._turns.waiting if client not in pending]:
             self._turns.left(client)
 
-    def _begin(self, sequence: Sequence, running: Collection[Sequence], now_s: float) -> SlotStart:
-        """Moves it from the queue into a slot."""
+    def _start_of(self, sequence: Sequence, running: Collection[Sequence], choose: ChooseStart) -> SlotStart:
         sent = {other.slot: other.log[: other.num_sent] for other in running if other.slot is not None}
         num_reusable = sequence.num_reusable if self._can_reuse else 0
-        start = self._slots.allocate(sequence.log, num_reusable, sent, sequence.scales, sequence.last_cut)
+        return choose(sequence.log, num_reusable, sent, sequence.scales, sequence.last_cut)
+
+    def _begin(self, sequence: Sequence, running: Collection[Sequence], now_s: float) -> SlotStart:
+        """Moves it from the queue into a slot."""
+        start = self._start_of(sequence, running, self._slots.allocate)
         sequence.slot, sequence.state, sequence.num_computed = start.slot, State.RUNNING, start.length
         if sequence.admitted_s is None:  # else it is computed again, and has been told of this
             sequence.admitted_s, sequence.num_cached = now_s, start.length

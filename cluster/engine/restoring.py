@@ -42,7 +42,7 @@ class Restoring:
         room, max_rows = MicrobatchRoom(self._limits), self._limits.max_batch_tokens
         for sequence in list(self._sequences.values()):
             first = sequence.num_sent
-            num_rows = min(max_rows, sequence.num_held - first, room.num_rows(sequence))
+            num_rows = min(max_rows, sequence.num_held - first, room.num_rows(sequence, first))
             if num_rows <= 0:
                 continue
             if first == 0:

@@ -23,14 +23,17 @@ class MicrobatchRoom:
         self._embeds: bool | None = None  # or has logits; None while it is empty
         self._scales: tuple[float, ...] | None = None  # of the adapters in all of its rows; None while it is empty
         self._is_pictured: bool | None = None  # all of its rows are those of pictures, or of tokens
+        self._is_closed = False  # its rows see each other: no others may be there
 
-    def num_rows(self, sequence: Sequence) -> int:
-        """Most rows that `sequence` may have in it."""
+    def num_rows(self, sequence: Sequence, place: int) -> int:
+        """Most rows that `sequence` may have in it, from that place on."""
+        if self._is_closed or (self._embeds is not None and sequence.inseparable_at(place)):
+            return 0
         if self._embeds not in (None, sequence.kind is Kind.EMBED):
             return 0
         if self._scales not in (None, sequence.scales):
             return 0
-        if self._is_pictured not in (None, sequence.picture_at(sequence.num_sent) is not None):
+        if self._is_pictured not in (None, sequence.picture_at(place) is not None):
             return 0
         if sequence.kind is Kind.LOGITS:
             return self._num_logits
@@ -45,6 +48,7 @@ class MicrobatchRoom:
         self._embeds = chunk.is_pooled
         self._scales = chunk.sequence.scales
         self._is_pictured = chunk.picture is not None
+        self._is_closed = chunk.non_causal
         self._num_logits -= chunk.num_rows if chunk.returns_logits else 0
         self._num_scored -= len(chunk.pooled_rows) if chunk.is_pooled else chunk.num_scores
         self._num_bytes -= sampling_bytes(chunk.sequence)

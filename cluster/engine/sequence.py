@@ -194,17 +194,23 @@ class Sequence:
         """Leading tokens that need not be computed where the stages hold them. The last one has to be sampled
         from; all of them are wanted for logits, or to be scored, and for most vectors."""
         needs_all = self.kind is Kind.LOGITS or self.pooling in (Pooling.MEAN, Pooling.CLS) or self.scores_prompt
-        return 0 if needs_all else len(self.prompt) - 1
+        return 0 if needs_all else self.last_cut(len(self.prompt) - 1)
+
+    def inseparable_at(self, place: int) -> int:
+        """So many rows from there on go into one microbatch, without any others: those of a picture that see each
+        other. 0 where the row there is none of such."""
+        picture = self.picture_at(place)
+        return len(picture.rows) if picture is not None and picture.non_causal else 0
 
     def picture_at(self, place: int) -> PictureRows | None:
         """The picture that the row there is one of."""
         return next((one for one in self.pictures if one.first <= place < one.end), None)
 
     def last_cut(self, length: int) -> int:
-        """The most of the first `length` rows that stages can go back to: of a picture with a grid, they hold all rows
-        or none, since its rows are at one place in time."""
+        """The most of the first `length` rows that stages can go back to, and go on from: of some pictures all rows or
+        none."""
         within = self.picture_at(length)
-        return length if within is None or within.grid is None else within.first
+        return within.first if within is not None and within.is_whole else length
 
     def run_end(self, place: int) -> int:
         """Behind the last row from there on that is of the same kind: of this picture, or of tokens."""

@@ -39,14 +39,25 @@ class Slots:
 
         `scales`: what the adapters are multiplied by for it; what a slot holds that had others is not reused.
         """
-        assert self._free, "allocate: no slot is free"
-        foreign = {slot for slot, other in self._scales.items() if other != scales}
-        start = choose_start(prompt, num_reusable, self._free, running, self._used, foreign, last_cut)
+        start = self.choose(prompt, num_reusable, running, scales, last_cut)
         del self._free[start.slot]
         self._used.add(start.slot)
         self._scales[start.slot] = scales
         self._check()
         return start
+
+    def choose(
+        self,
+        prompt: Sequence[int],
+        num_reusable: int,
+        running: Mapping[int, Sequence[int]],
+        scales: tuple[float, ...] = (),
+        last_cut: Callable[[int], int] = lambda length: length,
+    ) -> SlotStart:
+        """What `allocate` would give now."""
+        assert self._free, "allocate: no slot is free"
+        foreign = {slot for slot, other in self._scales.items() if other != scales}
+        return choose_start(prompt, num_reusable, self._free, running, self._used, foreign, last_cut)
 
     def release(self, slot: int, tokens: Sequence[int]) -> None:
         """Takes a slot back. `tokens`: those whose rows were sent, so that the stages hold them."""

@@ -19,6 +19,7 @@ from cluster.http.choices import Choices
 from cluster.http.errors import problem_for, refused
 from cluster.http.exchange import Exchange, json_object
 from cluster.http.faces.face import Asked, AtOnce, Face, Served
+from cluster.http.fetching import PictureFetcher
 from cluster.http.limits import HEADERS_S, KEEP_ALIVE_S, STALLED_S, Admission
 from cluster.http.link import Link
 from cluster.http.metrics import Metrics, RequestMeter
@@ -34,11 +35,11 @@ _log = logging.getLogger(__name__)
 class Answering:
     """For one event loop. A request holds its place here from its headers to its last byte."""
 
-    def __init__(self, link: Link, metrics: Metrics, max_streams: int) -> None:
+    def __init__(self, link: Link, metrics: Metrics, max_streams: int, fetcher: PictureFetcher | None = None) -> None:
         self._link = link
         self._metrics = metrics
         self.admission = Admission(max_streams)
-        self._preparing = Preparing(link)
+        self._preparing = Preparing(link, fetcher)
         self._answers: dict[str, Answer] = {}  # by request id
 
     @property

@@ -15,6 +15,7 @@ from cluster.chat.messages import ChatRequest
 from cluster.chat.turn import Turn
 from cluster.http.choices import Choice, Choices
 from cluster.http.faces.face import Asked, RawRequest
+from cluster.http.fetching import PictureFetcher
 from cluster.http.link import Link
 from cluster.http.raw_reader import RawReader
 
@@ -25,8 +26,10 @@ _NUM_THREADS = 4
 class Preparing:
     """For one event loop."""
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: Link, fetcher: PictureFetcher | None) -> None:
+        """`fetcher`: of pictures that are elsewhere; None where none are fetched."""
         self._link = link
+        self._fetcher = fetcher
         self._threads = ThreadPoolExecutor(_NUM_THREADS, "http-prompts")
 
     async def choices(self, asked: Asked) -> Choices:
@@ -38,6 +41,8 @@ class Preparing:
     async def turn(self, request: ChatRequest) -> Turn:
         """The prompt of a chat, ready to be asked for."""
         chat = self._link.require_chat()
+        if self._fetcher is not None:
+            request = await self._fetcher.fetched(request)
         return await self.call(partial(chat.prepare, request))
 
     async def call(self, blocking: Callable[[], Result]) -> Result:

@@ -16,6 +16,7 @@ from cluster.api.errors import ClusterError, UsageError
 from cluster.http.answering import Answering
 from cluster.http.app import application
 from cluster.http.connection import Connection
+from cluster.http.fetching import PictureFetcher
 from cluster.http.limits import MAX_HEADER_BYTES, SEND_BUFFER_BYTES
 from cluster.http.link import Link
 from cluster.http.metrics import Metrics
@@ -82,7 +83,8 @@ class HttpService:
         self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
         link = Link(self._settings, self._find)
         metrics = Metrics()
-        answering = Answering(link, metrics, self._settings.max_streams)
+        fetcher = PictureFetcher() if self._settings.fetch_pictures else None
+        answering = Answering(link, metrics, self._settings.max_streams, fetcher)
         watch = Watch(link)
         server = Server(self._settings, link, answering, metrics, watch)
         uvicorn_server = uvicorn.Server(_config(server))

@@ -27,6 +27,7 @@ class HttpSettings:
     metrics_aliases: bool = False  # llama.cpp's names, too
     embeddings: bool = False  # of a model that was not made for it
     strict_model: bool = False  # other names of the model than its aliases are refused
+    fetch_pictures: bool = False  # that messages name by URLs, from public hosts
     always_include_usage: bool = False
     log_requests: bool = False
     page: bool = True

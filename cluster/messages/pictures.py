@@ -24,12 +24,18 @@ class PictureRows:
 
     first: int  # place in the prompt of the first of them
     rows: Float32Array  # [n, E], or wider: behind each row what the model's first layers add to it
-    grid: Grid | None = None  # of all n, where the model's positions have sections; stages hold all of them, or none
+    grid: Grid | None = None  # of all n, where the model's positions have sections: they are at one place in time
+    non_causal: bool = False  # each sees all of them: they are computed in one microbatch of their own
 
     @property
     def end(self) -> int:
         """The place behind the last one."""
         return self.first + len(self.rows)
+
+    @property
+    def is_whole(self) -> bool:
+        """A slot that goes back, or on from there, holds all of them or none."""
+        return self.grid is not None or self.non_causal
 
 
 @dataclass(frozen=True, slots=True)

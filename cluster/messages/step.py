@@ -121,6 +121,7 @@ class Microbatch:
     is_pictured: bool = False
     rows: Float32Array | None = None  # [T, E], or wider where the first layers add more of a picture
     pictures: tuple[SlotPicture, ...] = ()  # where positions have sections, the picture of each slot with rows here
+    non_causal: bool = False  # all rows are those of one picture, and each sees them all, also those behind it
 
     @property
     def num_rows(self) -> int:

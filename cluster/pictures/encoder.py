@@ -14,9 +14,9 @@ import numpy as np
 
 from cluster.api.errors import ClusterError, UnsupportedModelError, UsageError
 from cluster.messages.pictures import Grid, PicturedPrompt, PictureRows, stand_ins
-from cluster.messages.step import Float32Array
 from cluster.node.child import Child
 from cluster.pictures.formats import check_picture
+from cluster.pictures.parts import Part, PartRows, num_tokens
 from cluster.pictures.projector import Projector
 
 LOAD_TIMEOUT_S = 300.0
@@ -28,26 +28,20 @@ ENVIRONMENT = {"PATH": "/nonexistent"}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class EncodedRows:
-    """Rows that stand for tokens."""
-
-    values: Float32Array  # [n, E]
-    grid: Grid | None  # how they lie in the picture, where the model's positions have sections
-
-    def __len__(self) -> int:
-        return len(self.values)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class EncodedPicture:
     """What a prompt has in the place of a picture."""
 
     name: bytes  # of its bytes, and of nothing else
-    parts: tuple[tuple[int, ...] | EncodedRows, ...]  # token ids, or rows
+    parts: tuple[Part, ...]
+
+    @property
+    def num_tokens(self) -> int:
+        """How long it makes a prompt."""
+        return sum(map(num_tokens, self.parts))
 
     @property
     def num_bytes(self) -> int:
-        return sum(part.values.nbytes for part in self.parts if isinstance(part, EncodedRows))
+        return sum(part.rows.nbytes for part in self.parts if isinstance(part, PartRows))
 
 
 class PictureEncoder:
@@ -96,7 +90,7 @@ class PictureEncoder:
                 os.close(self._memory)
                 self._memory = -1
 
-    def _encoded(self, picture: bytes, field: str) -> tuple[tuple[int, ...] | EncodedRows, ...]:
+    def _encoded(self, picture: bytes, field: str) -> tuple[Part, ...]:
         child = self._child = self._child or self._started()
         os.ftruncate(self._memory, 0)
         os.pwrite(self._memory, picture, 0)
@@ -107,15 +101,15 @@ class PictureEncoder:
             raise UsageError(f"{field}: the process that decodes pictures was lost with this one: {error}") from error
         if "refused" in answer:
             raise UsageError(f"{field}: {answer['refused']}")
-        parts: list[tuple[int, ...] | EncodedRows] = []
-        at = 0
+        parts: list[Part] = []
+        at, width = 0, self._projector.row_width
         for part in answer["parts"]:
             if isinstance(part, list):
                 parts.append(tuple(part))
                 continue
-            num_rows, width = part["num_rows"], self._projector.row_width
-            rows = np.frombuffer(os.pread(self._memory, 4 * num_rows * width, at), np.float32)
-            parts.append(EncodedRows(rows.reshape(num_rows, width), Grid(*part["grid"]) if part["grid"] else None))
+            rows = np.frombuffer(os.pread(self._memory, 4 * part["num_rows"] * width, at), np.float32)
+            grid = Grid(*part["grid"]) if part["grid"] else None
+            parts.append(PartRows(rows.reshape(part["num_rows"], width), grid, part["non_causal"]))
             at += rows.nbytes
         os.ftruncate(self._memory, 0)
         return tuple(parts)
@@ -157,10 +151,11 @@ def joined(pieces: Sequence[Sequence[int] | EncodedPicture]) -> PicturedPrompt:
             continue
         num_rows = 0
         for part in piece.parts:
-            if isinstance(part, tuple):
+            if not isinstance(part, PartRows):
                 token_ids += part
                 continue
-            pictures.append(PictureRows(len(token_ids), part.values, part.grid))
-            token_ids += stand_ins(piece.name, num_rows + len(part))[num_rows:]
-            num_rows += len(part)
+            pictures.append(PictureRows(len(token_ids), part.rows, part.grid, part.non_causal))
+            end = num_rows + part.num_tokens
+            token_ids += stand_ins(piece.name, end)[num_rows:]
+            num_rows = end
     return PicturedPrompt(tuple(token_ids), tuple(pictures))

@@ -3,8 +3,8 @@
 python -m cluster.pictures.encoder_child PROJECTOR VOCABULARY ROW_WIDTH NUM_THREADS MEMORY
 
 MEMORY is the number of an open file. Each line of JSON on stdin says how many bytes of a picture lie in it; the answer
-says what stands for the picture: lists of token ids, and of rows how many there are and how they lie in it. The rows
-are in MEMORY then, as float32, one part after the other.
+says what stands for the picture: lists of token ids, and objects that describe rows, which then lie in MEMORY as
+float32, one part after the other.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import numpy as np
 from cluster.api.errors import ClusterError
 from cluster.node.child import answer, die_with_parent
 from cluster.pictures.mtmd import Mtmd
+from cluster.pictures.parts import PartRows
 
 
 def main(projector: str, vocabulary: str, row_width: str, num_threads: str, memory: str) -> int:
@@ -46,13 +47,13 @@ def _encoded(encoder: Mtmd, num_bytes: int, memory: int) -> dict[str, Any]:
     shown: list[Any] = []
     at = 0
     for part in parts:
-        if isinstance(part, list):
+        if not isinstance(part, PartRows):
             shown.append(part)
-        elif not np.isfinite(part.values).all():
+        elif not np.isfinite(part.rows).all():
             return {"refused": "its rows have values that are no numbers; the mmproj file may be damaged"}
         else:
-            at += os.pwrite(memory, part.values.tobytes(), at)
-            shown.append({"num_rows": len(part.values), "grid": part.grid})
+            at += os.pwrite(memory, part.rows.tobytes(), at)
+            shown.append({"num_rows": part.num_tokens, "grid": part.grid, "non_causal": part.non_causal})
     return {"parts": shown}
 
 

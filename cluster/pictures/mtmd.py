@@ -4,28 +4,16 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import llama_cpp
 import numpy as np
 from llama_cpp import mtmd_cpp as mtmd
 
-from cluster.api.errors import ClusterError, UnsupportedModelError, UsageError
+from cluster.api.errors import ClusterError, UsageError
 from cluster.messages.pictures import Grid
-from cluster.messages.step import Float32Array
 from cluster.node.libllama import silent
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Rows:
-    """Rows that stand for tokens."""
-
-    values: Float32Array  # [n, E]
-    grid: Grid | None  # where the model's positions have sections
-
-
-Part = list[int] | Rows  # ids of tokens, or what stands for some
+from cluster.pictures.parts import Part, PartRows
 
 
 class Mtmd:
@@ -33,7 +21,7 @@ class Mtmd:
 
     def __init__(self, projector: str, vocabulary: str, row_width: int, num_threads: int) -> None:
         """Load both files. `vocabulary`: a GGUF with the model's metadata and vocabulary, for the tokens that some
-        families have around a picture. ClusterError; UnsupportedModelError for pictures that need more than rows."""
+        families have around a picture. ClusterError where mtmd takes one of them not."""
         llama_cpp.llama_log_set(silent, None)
         mtmd.mtmd_log_set(silent, None)
         mtmd.mtmd_helper_log_set(silent, None)
@@ -51,11 +39,12 @@ class Mtmd:
         self._context = mtmd.mtmd_init_from_file(projector.encode(), self._model, options)
         if not self._context:
             raise ClusterError("mmproj: mtmd cannot load it; it may be damaged, or of a newer llama.cpp")
-        if mtmd.mtmd_decode_use_non_causal(self._context, None):
-            raise UnsupportedModelError("mmproj: pictures of this family attend to what follows, which is not served")
 
     def parts_of(self, picture: bytes) -> list[Part]:
-        """What a prompt has in the place of a picture. UsageError for bytes that are none."""
+        """What a prompt has in the place of a picture. UsageError for bytes that are none.
+
+        Of a picture that is cut into tiles there are rows for each, and tokens between them.
+        """
         data = (ctypes.c_uint8 * len(picture)).from_buffer_copy(picture)
         bitmap = mtmd.mtmd_helper_bitmap_init_from_buf(self._context, data, len(picture), False)
         if not bitmap:
@@ -79,7 +68,7 @@ class Mtmd:
             if kind == mtmd.MTMD_INPUT_CHUNK_TYPE_TEXT:
                 count = ctypes.c_size_t()
                 tokens = mtmd.mtmd_input_chunk_get_tokens_text(chunk, ctypes.byref(count))
-                yield tokens[: count.value]
+                yield self._checked(tuple(tokens[: count.value]))
                 continue
             if kind != mtmd.MTMD_INPUT_CHUNK_TYPE_IMAGE:
                 raise UsageError("it is no picture")
@@ -87,7 +76,8 @@ class Mtmd:
                 raise ClusterError(f"mmproj: mtmd cannot encode it ({code})")
             num_rows = mtmd.mtmd_input_chunk_get_n_tokens(chunk)
             found = np.ctypeslib.as_array(mtmd.mtmd_get_output_embd(self._context), (num_rows, self._row_width))
-            yield Rows(found.copy(), self._grid(chunk, num_rows))
+            non_causal = mtmd.mtmd_decode_use_non_causal(self._context, chunk)
+            yield PartRows(found.copy(), self._grid(chunk, num_rows), non_causal)
 
     def _grid(self, chunk: Any, num_rows: int) -> Grid | None:
         """How the rows of a picture lie in it, where positions say so."""
@@ -99,3 +89,13 @@ class Mtmd:
         if grid.width * grid.height != num_rows or mtmd.mtmd_input_chunk_get_n_pos(chunk) != max(grid):
             raise ClusterError(f"mmproj: {num_rows} rows of a picture are not its {grid.width} x {grid.height}")
         return grid
+
+    @staticmethod
+    def _checked(tokens: tuple[int, ...]) -> tuple[int, ...]:
+        """mtmd gives a negative number where it looked a token up that the vocabulary has not."""
+        if any(token < 0 for token in tokens):
+            raise ClusterError(
+                "mmproj: the model's vocabulary has not the tokens that stand around pictures of this family; give the "
+                "mmproj file that was made for this model"
+            )
+        return tokens

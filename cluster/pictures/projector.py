@@ -14,6 +14,10 @@ from ggml.gguf.reader import read_header
 from ggml.gguf.value import ValueType
 
 ARCHITECTURE = "clip"
+# What a pixel takes, of three colours: as a number, unfolded for the first product, and as it came.
+_PIXEL_BYTES = 36
+_ROWS_OF_LAYER = 10  # of embedding_length, that are there at once for each patch
+FLOAT_BYTES = 4
 # Bounds of what the encoder's graph is made of; the largest that are known are a tenth of them.
 _MOST = {
     "image_size": 8192,
@@ -33,6 +37,8 @@ class Projector:
     path: str
     kind: ProjectorKind
     row_width: int  # values of a row, as the models take it that it was made for
+    memory_bytes: int  # that the encoder takes: its weights, and about what it works in
+    whole_rows: int = 0  # most rows of a picture that see each other, and go into one microbatch; 0: none do
 
 
 def open_projector(path: str) -> Projector:
@@ -59,6 +65,15 @@ def check_fits(projector: Projector, width: int, model: str) -> None:
         )
 
 
+def check_room(projector: Projector, ubatch_size: int) -> None:
+    """UsageError where a picture whose rows see each other would not go into one microbatch of `ubatch_size` rows."""
+    if projector.whole_rows > ubatch_size:
+        raise UsageError(
+            f"mmproj: {projector.path}: a picture has up to {projector.whole_rows} rows, which see each other, and "
+            f"a microbatch {ubatch_size}; give --ubatch-size {projector.whole_rows} or more"
+        )
+
+
 def _checked(header: Header) -> Projector:
     if header.get("general.architecture", ValueType.STRING) != ARCHITECTURE:
         raise ModelFileError(f"{header.path}: general.architecture: not {ARCHITECTURE}; this is no mmproj file")
@@ -72,7 +87,17 @@ def _checked(header: Header) -> Projector:
         refuse(header, "clip.vision.patch_size", f"more than {MAX_PATCHES} patches in a picture")
     if numbers["embedding_length"] % numbers["attention.head_count"]:
         refuse(header, "clip.vision.attention.head_count", "does not divide embedding_length")
-    return Projector(header.path, kind, kind.row_width(header))
+    row_width = kind.row_width(header)
+    return Projector(header.path, kind, row_width, _memory_bytes(header, kind), kind.whole_rows(header))
+
+
+def _memory_bytes(header: Header, kind: ProjectorKind) -> int:
+    """Weights lie in memory as they are in the file. Beside them, of the patches that are seen at once, the pixels in
+    several forms, and what two layers hold."""
+    patches, patch_size = kind.most_patches(header), number(header, "patch_size", _MOST["patch_size"])
+    width, hidden = (header.uint32(f"clip.vision.{name}") for name in ("embedding_length", "feed_forward_length"))
+    weights = sum(tensor.size_bytes for tensor in header.tensors)
+    return weights + patches * (_PIXEL_BYTES * patch_size**2 + FLOAT_BYTES * (_ROWS_OF_LAYER * width + 2 * hidden))
 
 
 def _kind_of(header: Header) -> ProjectorKind:

@@ -18,7 +18,7 @@ from cluster.cutting.sizes import trained_context
 from cluster.engine.cost.tuning import AUTO_STREAMS
 from cluster.planning.inventory import DEFAULT_CONTEXT_LENGTH
 from cluster.planning.measure.dry_run import Context, DryRun
-from cluster.planning.nodes import NodeFacts, Nodes
+from cluster.planning.nodes import Nodes, Taken
 from cluster.sources.opening import open_model
 from cluster.sources.resolve import resolve
 from ggml.gguf.value import MetadataArray, MetadataValue
@@ -44,13 +44,11 @@ class DraftPlan:
         return replace(spec, draft_model=replace(self.model, context_length=length))
 
 
-class Beside:
+class Beside(Taken):
     """Nodes as they are once the model that drafts has its memory. Implements `Nodes`."""
 
     def __init__(self, nodes: Nodes, draft: DraftPlan) -> None:
-        self.facts = tuple(_without(node, draft) if node.name == draft.node else node for node in nodes.facts)
-        self.profile = nodes.profile
-        self.link = nodes.link
+        super().__init__(nodes, draft.node, draft.model.device, draft.num_bytes)
 
 
 def check_draft_model(config: ClusterConfig, target: Servable, name: str) -> None:
@@ -144,16 +142,6 @@ def _makes_text(target: Servable) -> bool:
     if isinstance(target, Model):
         return not target.row.is_encoder and target.pooling is not Pooling.RANK
     return target.text is not None
-
-
-def _without(node: NodeFacts, draft: DraftPlan) -> NodeFacts:
-    devices = tuple(
-        replace(device, memory_free_bytes=max(0, device.memory_free_bytes - draft.num_bytes))
-        if device.name == draft.model.device
-        else device
-        for device in node.probe.devices
-    )
-    return replace(node, probe=replace(node.probe, devices=devices))
 
 
 def _texts(keys: Mapping[str, MetadataValue]) -> list[bytes]:

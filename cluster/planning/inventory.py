@@ -14,7 +14,7 @@ from cluster.engine.cost.decode import most_lanes_of, rows_per_lane
 from cluster.planning.measure.dry_run import Context, DryRun
 from cluster.planning.nodes import Nodes, Surveyed, ThisMachine
 from cluster.planning.places import choose_places
-from cluster.planning.projectors import check_projector
+from cluster.planning.projectors import beside_encoder, check_projector
 from cluster.planning.search.placement import checked_cuts
 from cluster.planning.survey import Survey
 from cluster.planning.vocabulary import check_vocabulary
@@ -68,7 +68,7 @@ def check_asked(config: ClusterConfig, opened: OpenModel) -> None:
     check_vocabulary(model, opened.name)
     for text in config.lora:
         open_adapter(text, model)
-    check_projector(config.mmproj, model)
+    check_projector(config.mmproj, model, config.ubatch_size)
 
 
 def take_inventory(config: ClusterConfig, nodes: Nodes | None = None) -> Inventory:
@@ -86,8 +86,9 @@ def inventory_of(
     """The same, of a model that is open."""
     model = opened.gguf
     context_length = _context_length(config, model)
-    check_projector(config.mmproj, model)
-    nodes, cuts = Surveyed(nodes or ThisMachine()), legal_cuts(model, config.allow_rounding)
+    check_projector(config.mmproj, model, config.ubatch_size)
+    nodes = beside_encoder(config, Surveyed(nodes or ThisMachine()))
+    cuts = legal_cuts(model, config.allow_rounding)
     is_alone = len(nodes.facts) == 1
     # Rows of a microbatch where each node has one, as far as slots go around.
     num_rows = rows_per_lane(config.parallel, most_lanes_of(len(nodes.facts), config.parallel))

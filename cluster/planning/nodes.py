@@ -102,6 +102,23 @@ class Freed:
         self.link = nodes.link
 
 
+class Taken:
+    """Nodes as they are once something beside the stages has its memory on a device. Implements `Nodes`."""
+
+    def __init__(self, nodes: Nodes, node: str, device: str, num_bytes: int) -> None:
+        self.facts = tuple(_taken(one, device, num_bytes) if one.name == node else one for one in nodes.facts)
+        self.profile = nodes.profile
+        self.link = nodes.link
+
+
+def _taken(node: NodeFacts, name: str, num_bytes: int) -> NodeFacts:
+    def taken(device: DeviceFacts) -> DeviceFacts:
+        left = max(0, device.memory_free_bytes - num_bytes)
+        return replace(device, memory_free_bytes=left) if device.name == name else device
+
+    return replace(node, probe=replace(node.probe, devices=tuple(map(taken, node.probe.devices))))
+
+
 def _freed(node: NodeFacts, held_bytes: Mapping[str, int]) -> NodeFacts:
     def freed(device: DeviceFacts) -> DeviceFacts:
         free = device.memory_free_bytes + held_bytes.get(f"{node.name}:{device.name}", 0)

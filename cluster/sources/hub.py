@@ -16,7 +16,7 @@ from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
 from cluster.api.errors import ClusterError, UnreachableError, UsageError
 from cluster.sources.http import MAX_SIZE_BYTES, HttpOrigin
-from cluster.sources.hub_choice import choose_files
+from cluster.sources.hub_choice import choose_files, choose_projector
 from cluster.sources.name import HubName
 from cluster.sources.source import HubPart
 from cluster.store.fingerprint import Range
@@ -47,6 +47,22 @@ def resolve_hub(name: HubName) -> tuple[HubPart, ...]:
         )
 
 
+def projector_path(name: HubName) -> Path:
+    """The mmproj file of a repository, in the hub's cache on this node: downloaded, if it is not there.
+
+    UsageError where it has none, or the name fits no single one; UnreachableError.
+    """
+    with _errors_of_hub(name.repo):
+        if is_offline():
+            for _, files in _cached_files(name):
+                return files[choose_projector(files, name.choice, name.repo)].file_path
+            raise UsageError(f"hf:{name.repo}: HF_HUB_OFFLINE is set, and the model is not here; unset it once")
+        info = HfApi(library_name=_LIBRARY).model_info(name.repo, revision=name.revision, timeout=API_TIMEOUT_S)
+        chosen = choose_projector([file.rfilename for file in info.siblings or ()], name.choice, name.repo)
+        # By the revision's name, under which it is looked for where the hub may not be asked.
+        return Path(huggingface_hub.hf_hub_download(name.repo, chosen, revision=name.revision, library_name=_LIBRARY))
+
+
 def _part(repo: str, commit: str | None, file: RepoSibling) -> HubPart:
     """ValueError where the hub says something that cannot be."""
     digest = (file.lfs.sha256 if file.lfs else file.blob_id) or ""
@@ -57,19 +73,11 @@ def _part(repo: str, commit: str | None, file: RepoSibling) -> HubPart:
 
 def resolve_cached(name: HubName) -> tuple[HubPart, ...]:
     """The same from the hub's cache on this node, without asking the hub; () where it is not in there whole."""
-    wanted = name.revision or constants.DEFAULT_REVISION
-    for repo in _cached_repos():
-        if repo.repo_id != name.repo or repo.repo_type != "model":
-            continue
-        for revision in repo.revisions:
-            if wanted != revision.commit_hash and wanted not in revision.refs:
-                continue
-            files = {file.file_path.relative_to(revision.snapshot_path).as_posix(): file for file in revision.files}
-            chosen = choose_files(files, name.choice, name.repo)
-            return tuple(
-                HubPart(name.repo, revision.commit_hash, key, files[key].size_on_disk, files[key].blob_path.name)
-                for key in chosen
-            )
+    for commit, files in _cached_files(name):
+        chosen = choose_files(files, name.choice, name.repo)
+        return tuple(
+            HubPart(name.repo, commit, key, files[key].size_on_disk, files[key].blob_path.name) for key in chosen
+        )
     return ()
 
 
@@ -106,6 +114,18 @@ class OfflineOrigin:
 
 def _request_headers() -> Mapping[str, str]:
     return dict(build_hf_headers(library_name=_LIBRARY))
+
+
+def _cached_files(name: HubName) -> Iterator[tuple[str, dict[str, huggingface_hub.CachedFileInfo]]]:
+    """What the cache has of the revision that is meant: its commit, and the files by their names."""
+    wanted = name.revision or constants.DEFAULT_REVISION
+    for repo in _cached_repos():
+        if repo.repo_id != name.repo or repo.repo_type != "model":
+            continue
+        for revision in repo.revisions:
+            if wanted == revision.commit_hash or wanted in revision.refs:
+                where = revision.snapshot_path
+                yield revision.commit_hash, {one.file_path.relative_to(where).as_posix(): one for one in revision.files}
 
 
 def _cached_repos() -> Iterator[huggingface_hub.CachedRepoInfo]:

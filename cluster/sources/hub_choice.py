@@ -9,6 +9,7 @@ from cluster.api.errors import UsageError
 from cluster.store.parts import part_names
 
 DEFAULT_CHOICES = ("Q4_K_M", "Q8_0")  # what llama.cpp takes where none is named
+PROJECTOR_CHOICES = ("F16", "BF16", "F32", "Q8_0")  # encoders are small, and made for such numbers
 LATEST = "latest"  # the same, where a name without a choice cannot be said
 MAX_SHOWN = 12
 _LATER_PART = re.compile(r".*-(?!00001)[0-9]{5}-of-[0-9]{5}\.gguf", re.IGNORECASE | re.DOTALL)
@@ -17,6 +18,7 @@ _SIDE_FILE = re.compile(
     r"(mtp|vocab|ggml-vocab|imatrix)[-_.].*|.*[-_.](imatrix|vocab)\.gguf|(.*[-_.])?mmproj[-_.].*",
     re.IGNORECASE | re.DOTALL,
 )
+_PROJECTOR = re.compile(r"(.*[-_.])?mmproj[-_.].*", re.IGNORECASE | re.DOTALL)
 # The same words where they may also belong to the name of a model: of two files that fit, the one without is meant.
 _SIDE_WORD = re.compile(r"(^|[-_.])(imatrix|mtp|vocab)([-_.]|$)", re.IGNORECASE)
 
@@ -40,6 +42,20 @@ def choose_files(names: Collection[str], choice: str | None, repo: str) -> tuple
     if missing:
         raise UsageError(f"hf:{repo}: {missing[0]}: this part is not in the repository; choose another file")
     return parts
+
+
+def choose_projector(names: Collection[str], choice: str | None, repo: str) -> str:
+    """The mmproj file that `choice` means: its name, or how it is quantised; without one that of PROJECTOR_CHOICES.
+
+    UsageError, with the possible names, where none or several fit.
+    """
+    found = sorted(name for name in names if _is_gguf(name) and _PROJECTOR.fullmatch(_file_name(name)))
+    if choice is not None and choice.lower().endswith(".gguf"):
+        return _only(found, [name for name in found if name == choice], choice, repo)
+    if choice is not None:
+        return _only(found, _fitting(found, choice), choice, repo)
+    fitting = next(filter(None, (_fitting(found, default) for default in PROJECTOR_CHOICES)), found)
+    return _only(found, fitting, "an mmproj file", repo)
 
 
 def _is_gguf(name: str) -> bool:

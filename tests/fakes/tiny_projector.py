@@ -13,8 +13,23 @@ import gguf
 import numpy as np
 from numpy.typing import NDArray
 
+Tensors = Iterator[tuple[str, NDArray[np.float32]]]
 
-@dataclass(frozen=True, slots=True)
+
+class Draw:
+    """Random weights, the same for the same seed."""
+
+    def __init__(self, seed: int) -> None:
+        self._rng = np.random.default_rng(seed)
+
+    def normal(self, *shape: int) -> NDArray[np.float32]:
+        return self._rng.normal(0, 0.3, shape).astype(np.float32)
+
+    def near_one(self, count: int) -> NDArray[np.float32]:
+        return (1 + self._rng.normal(0, 0.1, count)).astype(np.float32)
+
+
+@dataclass(frozen=True)
 class TinyProjector:
     """The shape of an encoder in the style of LLaVA: a CLIP transformer, and two matrices behind its last but one."""
 
@@ -34,22 +49,37 @@ class TinyProjector:
         return (self.image_size // self.patch_size) ** 2
 
     @property
-    def further(self) -> dict[str, int]:
-        """Keys of clip.vision that only this type has."""
+    def num_patches(self) -> int:
+        """Of a square picture, or a tile."""
+        return (self.image_size // self.patch_size) ** 2
+
+    @property
+    def has_class(self) -> bool:
+        """One patch more stands for the whole picture."""
+        return True
+
+    @property
+    def positions(self) -> tuple[int, ...]:
+        """The shape of what is added to patches for their places; () adds nothing."""
+        return (self.num_patches + 1, self.width)
+
+    @property
+    def patch_shape(self) -> tuple[int, ...]:
+        return (self.width, 3, self.patch_size, self.patch_size)
+
+    @property
+    def keys(self) -> dict[str, Any]:
+        """More numbers of the file, by their keys."""
         return {}
 
-    def tensors(self) -> Iterator[tuple[str, NDArray[np.float32]]]:
-        rng = np.random.default_rng(self.seed)
-
-        def normal(*shape: int) -> NDArray[np.float32]:
-            return rng.normal(0, 0.3, shape).astype(np.float32)
-
-        def near_one(count: int) -> NDArray[np.float32]:
-            return (1 + rng.normal(0, 0.1, count)).astype(np.float32)
-
-        yield "v.class_embd", normal(self.width)
-        yield "v.patch_embd.weight", normal(self.width, 3, self.patch_size, self.patch_size)
-        yield "v.position_embd.weight", normal(self.num_rows + 1, self.width)
+    def tensors(self) -> Tensors:
+        draw = Draw(self.seed)
+        normal, near_one = draw.normal, draw.near_one
+        if self.has_class:
+            yield "v.class_embd", normal(self.width)
+        yield "v.patch_embd.weight", normal(*self.patch_shape)
+        if self.positions:
+            yield "v.position_embd.weight", normal(*self.positions)
         for name in ("pre_ln", "post_ln"):
             yield f"v.{name}.weight", near_one(self.width)
             yield f"v.{name}.bias", normal(self.width)
@@ -64,10 +94,14 @@ class TinyProjector:
             yield f"v.blk.{layer}.ffn_up.bias", normal(self.feed_forward)
             yield f"v.blk.{layer}.ffn_down.weight", normal(self.width, self.feed_forward)
             yield f"v.blk.{layer}.ffn_down.bias", normal(self.width)
-        yield "mm.0.weight", normal(self.row_width, self.width)
-        yield "mm.0.bias", normal(self.row_width)
-        yield "mm.2.weight", normal(self.row_width, self.row_width)
-        yield "mm.2.bias", normal(self.row_width)
+        yield from self.behind(draw)
+
+    def behind(self, draw: Draw) -> Tensors:
+        """What makes rows of what the encoder made of patches."""
+        yield "mm.0.weight", draw.normal(self.row_width, self.width)
+        yield "mm.0.bias", draw.normal(self.row_width)
+        yield "mm.2.weight", draw.normal(self.row_width, self.row_width)
+        yield "mm.2.bias", draw.normal(self.row_width)
 
 
 def write_projector(path: Path, projector: TinyProjector, changes: dict[str, Any] | None = None) -> Path:
@@ -84,11 +118,10 @@ def write_projector(path: Path, projector: TinyProjector, changes: dict[str, Any
         "block_count": projector.num_layers,
         "projection_dim": projector.row_width,
         "attention.head_count": projector.num_heads,
-    }
-    numbers |= projector.further | (changes or {})
-    for name, value in numbers.items():
+    } | (changes or {})
+    for name, value in (projector.keys | {f"clip.vision.{key}": value for key, value in numbers.items()}).items():
         if value is not None:
-            writer.add_uint32(f"clip.vision.{name}", value)
+            (writer.add_int32 if name == "clip.minicpmv_version" else writer.add_uint32)(name, value)
     writer.add_float32("clip.vision.attention.layer_norm_epsilon", 1e-5)
     writer.add_array("clip.vision.image_mean", [0.5, 0.4, 0.3])
     writer.add_array("clip.vision.image_std", [0.25, 0.26, 0.27])

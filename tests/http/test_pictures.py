@@ -82,6 +82,49 @@ def test_anthropic_has_them_as_blocks(seeing: Served) -> None:
     assert answer["content"][0]["text"] == expected(seeing, image_url(URL), text("what?"))
 
 
+def test_ollama_has_them_in_front_of_a_prompt(seeing: Served) -> None:
+    options = {"temperature": 0, "num_predict": NUM_TOKENS, "ignore_eos": True}
+    body = {"prompt": "what?", "images": [BASE64], "stream": False, "options": options}
+    answer = seeing.post("/api/generate", body).json()
+    assert answer["response"] == expected(seeing, image_url(URL), text("what?"))
+    assert seeing.post("/api/generate", {**body, "raw": True}).status == 400
+    assert seeing.post("/api/generate", {**body, "images": ["@@"]}).status == 400
+
+
+def test_responses_have_them_as_parts_and_remember_them(seeing: Served) -> None:
+    parts = [
+        {"type": "input_text", "text": "see"},
+        {"type": "input_image", "image_url": URL, "detail": "auto"},
+        {"type": "input_text", "text": "what?"},
+    ]
+    body = {"temperature": 0, "max_output_tokens": NUM_TOKENS, "ignore_eos": True}
+    first = seeing.post("/v1/responses", {**body, "input": [{"role": "user", "content": parts}]}).json()
+    said = expected(seeing, text("see"), image_url(URL), text("what?"))
+    assert first["output"][0]["content"][0]["text"] == said
+    later = {**body, "input": "and?", "previous_response_id": first["id"]}
+    answer = seeing.post("/v1/responses", later).json()
+    num_cached = answer["usage"]["input_tokens_details"]["cached_tokens"]
+    assert num_cached > TinyProjector().num_rows, "the picture is found again"
+    for part, why in (
+        ({"type": "input_image", "file_id": "file-1"}, "files are not kept here"),
+        ({"type": "input_image", "image_url": "http://127.0.0.1/a.png"}, "fetches nothing"),
+        ({"type": "input_file", "file_data": "x"}, "input_file cannot be read"),
+    ):
+        refused = seeing.post("/v1/responses", {**body, "input": [{"role": "user", "content": [part]}]})
+        assert refused.status == 400
+        assert why in refused.json()["error"]["message"]
+
+
+def test_rows_of_pictures_are_counted(seeing: Served) -> None:
+    source = {"type": "base64", "media_type": "image/png", "data": BASE64}
+    content = [{"type": "image", "source": source}, text("what?")]
+    body = {"model": "m", "messages": [{"role": "user", "content": content}]}
+    counted = seeing.post("/v1/messages/count_tokens", body).json()["input_tokens"]
+    answered = seeing.post("/v1/messages", {**body, "max_tokens": 1}).json()["usage"]
+    used = answered["input_tokens"] + answered.get("cache_read_input_tokens", 0)
+    assert counted == used > TinyProjector().num_rows
+
+
 @pytest.mark.parametrize(
     ("part", "why"),
     [

@@ -12,6 +12,7 @@ from cluster.api.model import ModelInfo, VocabularyTable
 from cluster.api.prompt import Segment, Segments
 from cluster.chat.formats.reasoning import pair_of
 from cluster.chat.messages import PICTURE, ChatRequest, Message, Role
+from cluster.chat.pictures import files_of
 from cluster.chat.templates.marking import FINAL, MARK, Marking, TextsOfRequest
 from cluster.chat.templates.probes import find_traits
 from cluster.chat.templates.renderer import Output, Renderer, unusable
@@ -112,7 +113,7 @@ class ChatTemplates:
         texts = TextsOfRequest(self._marking)
         output = self._written(which, request, messages, texts)
         marking = self._marking
-        pictures = [picture for message in messages for picture in message.pictures]
+        pictures = files_of(picture for message in messages for picture in message.pictures)
         if marking is None:
             return self._prompt(_with_pictures((Segment(output.text, parse_special=True),), pictures), output)
         if texts.has_risky:

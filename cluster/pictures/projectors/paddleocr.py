@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from cluster.pictures.projectors.fields import (
     MAX_PATCHES,
-    check_turned_heads,
+    check_rotary,
+    embedding_length,
     expect,
     expect_square,
     expect_two,
@@ -24,7 +25,8 @@ _MOST_PIXELS = 1 << 28  # they are counted in an int
 
 def _row_width(header: Header) -> int:
     shapes = shapes_of(header)
-    inner, patch = check_turned_heads(header), header.uint32("clip.vision.patch_size")
+    check_rotary(header)
+    inner, patch = embedding_length(header), header.uint32("clip.vision.patch_size")
     least = number(header, "image_min_pixels", _MOST_PIXELS)
     if number(header, "image_max_pixels", min(_MOST_PIXELS, MAX_PATCHES * patch * patch)) < least:
         refuse(header, "clip.vision.image_max_pixels", "less than image_min_pixels")
@@ -37,4 +39,8 @@ def _row_width(header: Header) -> int:
     return width
 
 
-PADDLE_OCR = ProjectorKind("paddleocr", _row_width, frozenset({"paddleocr"}))
+def _most_patches(header: Header) -> int:
+    return header.uint32("clip.vision.image_max_pixels") // header.uint32("clip.vision.patch_size") ** 2
+
+
+PADDLE_OCR = ProjectorKind("paddleocr", _row_width, most_patches=_most_patches, architectures=frozenset({"paddleocr"}))

@@ -6,9 +6,12 @@ Facts of llama.cpp's tools/mtmd (clip.cpp, models/qwen2vl.cpp, models/qwen3vl.cp
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from cluster.pictures.projectors.fields import (
     Shapes,
-    check_turned_heads,
+    check_rotary,
+    embedding_length,
     expect,
     expect_square,
     expect_two,
@@ -24,6 +27,11 @@ MERGE = 2  # lines, and columns, of patches in a row
 # picture, of 4096 rows, are counted in an int.
 MOST_PATCH_SIZE = 112 // MERGE
 _MOST_PATTERN = 512
+_MOST_ROWS = 4096  # clip.cpp: set_limit_image_tokens of PROJECTOR_TYPE_QWEN2VL and the two others
+
+
+def _most_patches(_header: Header) -> int:
+    return _MOST_ROWS * MERGE**2
 
 
 def _qwen2(header: Header) -> int:
@@ -76,7 +84,8 @@ def _check_deepstack(header: Header, shapes: Shapes, name: str, merged: int, wid
 
 def _common(header: Header, shapes: Shapes) -> tuple[int, int]:
     """How wide a row is, and a patch within the encoder. ModelFileError."""
-    inner = check_turned_heads(header)
+    check_rotary(header)
+    inner = embedding_length(header)
     patch = number(header, "patch_size", MOST_PATCH_SIZE)
     if header.uint32("clip.vision.spatial_merge_size", MERGE) != MERGE:
         refuse(header, "clip.vision.spatial_merge_size", f"it must be {MERGE}")
@@ -89,6 +98,10 @@ def _common(header: Header, shapes: Shapes) -> tuple[int, int]:
     return width, inner
 
 
-QWEN2_VL = ProjectorKind("qwen2vl_merger", _qwen2, frozenset({"qwen2vl"}))
-QWEN25_VL = ProjectorKind("qwen2.5vl_merger", _qwen25, frozenset({"qwen2vl"}))
-QWEN3_VL = ProjectorKind("qwen3vl_merger", _qwen3, frozenset({"qwen3vl", "qwen3vlmoe", "qwen35", "qwen35moe"}))
+def _kind(name: str, row_width: Callable[[Header], int], *architectures: str) -> ProjectorKind:
+    return ProjectorKind(name, row_width, most_patches=_most_patches, architectures=frozenset(architectures))
+
+
+QWEN2_VL = _kind("qwen2vl_merger", _qwen2, "qwen2vl")
+QWEN25_VL = _kind("qwen2.5vl_merger", _qwen25, "qwen2vl")
+QWEN3_VL = _kind("qwen3vl_merger", _qwen3, "qwen3vl", "qwen3vlmoe", "qwen35", "qwen35moe")

@@ -92,6 +92,7 @@ class GgufModel:
             batch.wants_logits,
             embeds=batch.embeds,
             pictures=_pictures(batch),
+            non_causal=batch.non_causal,
         )
         self._scales_of(batch)
 
@@ -107,6 +108,7 @@ class GgufModel:
             hidden,
             embeds=batch.embeds,
             pictures=_pictures(batch),
+            non_causal=batch.non_causal,
         )
         if made is not None:
             return made

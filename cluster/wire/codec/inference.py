@@ -120,7 +120,13 @@ def encode_tokenize(
 
 
 def decode_tokenize(message: inference_pb2.TokenizeRequest) -> Segments:
-    return without_pictures("text", _segments_of(message, "text"))
+    return _segments_of(message, "text")
+
+
+def decode_tokenized(message: inference_pb2.TokenizeReply) -> list[int]:
+    """Token ids, and negative numbers in the place of rows of pictures."""
+    check_length("token_ids", message.token_ids, limits.MAX_PROMPT_TOKENS)
+    return list(message.token_ids)
 
 
 def without_pictures(field: str, segments: Segments) -> Segments:
@@ -137,7 +143,7 @@ def decode_segments(field: str, message: inference_pb2.Segments) -> Segments:
     return check_segments(field, found)
 
 
-def picture_bytes(message: inference_pb2.GenerateRequest) -> int:
+def picture_bytes(message: TextRequest) -> int:
     """How many of its bytes are pictures'."""
     return sum(len(segment.picture) for segment in message.segments.segments)
 

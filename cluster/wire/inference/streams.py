@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -164,11 +164,17 @@ class InferenceStreams:
                         await context.write(part)
 
     async def _tokenize(self, data: bytes, context: Context) -> Message:
-        self._check_size(len(data))
+        most_beside = MAX_PICTURES_BYTES if self._backend.takes_pictures else 0
+        self._check_size(len(data) - most_beside)
         with self._waiting(data):
             request = parse(inference_pb2.TokenizeRequest, data)
-            segments = decode_tokenize(request)
-            token_ids = await self._tokenized(client_name(context), "text", segments, request.add_special)
+            self._check_size(len(data) - min(picture_bytes(request), most_beside))
+            segments, client = decode_tokenize(request), client_name(context)
+            if any(segment.picture for segment in segments):
+                making = self._backend.pictured(client, "text", segments, request.add_special)
+                token_ids: Sequence[int] = (await self._made(making)).token_ids
+            else:
+                token_ids = await self._tokenized(client, "text", segments, request.add_special)
         return inference_pb2.TokenizeReply(token_ids=token_ids)
 
     async def _detokenize(self, data: bytes, context: Context) -> Message:

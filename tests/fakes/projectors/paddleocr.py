@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,9 +23,9 @@ class PaddleProjector(TinyProjector):
     kind: str = "paddleocr"
 
     @property
-    def further(self) -> dict[str, int]:
+    def keys(self) -> dict[str, Any]:
         row_pixels = MERGED * self.patch_size**2
-        return {"image_min_pixels": 8 * row_pixels, "image_max_pixels": 64 * row_pixels}
+        return {"clip.vision.image_min_pixels": 8 * row_pixels, "clip.vision.image_max_pixels": 64 * row_pixels}
 
     def tensors(self) -> Iterator[tuple[str, NDArray[np.float32]]]:
         rng = np.random.default_rng(self.seed)

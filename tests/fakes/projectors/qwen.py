@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,8 +29,8 @@ class QwenProjector(TinyProjector):
         return self.row_width * (1 + len(self.deepstack))
 
     @property
-    def further(self) -> dict[str, int]:
-        return {"n_wa_pattern": 2} if self.kind == "qwen2.5vl_merger" else {}
+    def keys(self) -> dict[str, Any]:
+        return {"clip.vision.n_wa_pattern": 2} if self.kind == "qwen2.5vl_merger" else {}
 
     def tensors(self) -> Iterator[tuple[str, NDArray[np.float32]]]:
         rng = np.random.default_rng(self.seed)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from cluster.pictures.encoder import PictureEncoder
+import worker_native
+from cluster.messages.pictures import PicturedPrompt
+from cluster.pictures.encoder import EncodedPicture, PictureEncoder, joined
 from cluster.pictures.projector import open_projector
 from tests.fakes.tiny_models import TinyModel, write_tiny
 from tests.fakes.tiny_projector import TinyProjector, png, write_projector
@@ -47,3 +49,14 @@ def seeing(tmp_path_factory: pytest.TempPathFactory) -> Seeing:
 def encoder(seeing: Seeing) -> Iterator[PictureEncoder]:
     with closing(PictureEncoder(open_projector(str(seeing.projector)), seeing.model, 1)) as opened:
         yield opened
+
+
+def prompt_of(model: Path, encoder: PictureEncoder, texts: Sequence[str], pictures: Sequence[bytes]) -> PicturedPrompt:
+    """The texts with a picture between each two, as mtmd tokenises them."""
+    vocab = worker_native.Vocab(str(model))
+    pieces: list[list[int] | EncodedPicture] = [[vocab.bos]]
+    for place, text in enumerate(texts):
+        pieces.append(vocab.tokenize(text, add_special=False).tolist())
+        if place < len(pictures):
+            pieces.append(encoder.encode(pictures[place], "picture"))
+    return joined(pieces)

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from cluster.api.errors import UsageError
-from cluster.pictures.encoder import EncodedRows, PictureEncoder, joined
+from cluster.pictures.encoder import PictureEncoder, joined
+from cluster.pictures.parts import PartRows
 from cluster.pictures.projector import open_projector
 from tests.fakes.tiny_projector import png
 from tests.native.pictures.conftest import PICTURES, PROJECTOR, Seeing
@@ -20,7 +21,7 @@ pytestmark = pytest.mark.native
 
 def test_the_rows_are_those_that_mtmd_makes(seeing: Seeing, encoder: PictureEncoder) -> None:
     encoded = [encoder.encode(picture, "picture") for picture in PICTURES]
-    rows = np.concatenate([part.values for one in encoded for part in one.parts if isinstance(part, EncodedRows)])
+    rows = np.concatenate([part.rows for one in encoded for part in one.parts if isinstance(part, PartRows)])
     assert rows.shape == (2 * PROJECTOR.num_rows, PROJECTOR.row_width)
     assert np.array_equal(rows, seeing.whole.rows)
     assert not np.array_equal(rows[: PROJECTOR.num_rows], rows[PROJECTOR.num_rows :])

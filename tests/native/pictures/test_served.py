@@ -15,6 +15,7 @@ import cluster
 from cluster.api.errors import ContextOverflowError, UsageError
 from cluster.api.prompt import Segment
 from cluster.coordinator.service import CoordinatorService
+from tests.fakes.tiny_families import TinyGemma3, TinyInternVL
 from tests.fakes.tiny_models import TinyModel, write_tiny
 from tests.fakes.tiny_projector import TinyProjector, png, png_of, write_projector
 from tests.native.pictures.conftest import NUM_TOKENS, PICTURES, PROJECTOR, TEXTS, Seeing
@@ -71,6 +72,14 @@ def test_the_same_pictures_are_not_computed_again_and_others_are(served: ServedP
     assert changed.token_ids != again.token_ids
 
 
+def test_a_prompt_with_pictures_is_counted(served: ServedProgram) -> None:
+    with served.client() as client:
+        ids = client.tokenize(PROMPT)
+        answered = client.generate(PROMPT, GREEDY)
+    assert len(ids) == answered.timings.num_prompt_tokens
+    assert sum(token < 0 for token in ids) == 2 * PROJECTOR.num_rows
+
+
 def test_penalties_pass_rows_of_pictures_over(served: ServedProgram) -> None:
     """Token 0 stands nowhere, so that a penalty of all that was there leaves its logit alone."""
     bias = {0: 30.0}
@@ -119,8 +128,6 @@ def test_what_is_no_picture_is_refused_and_harms_no_other(served: ServedProgram,
             client.generate(PROMPT, GREEDY, prompt_logprobs=0)
         with pytest.raises(ContextOverflowError):
             client.generate([Segment("", picture=png())] * 17, GREEDY)
-        with pytest.raises(UsageError, match="text: pictures can be part of prompts that are answered only"):
-            client.tokenize(PROMPT)
         assert client.generate(PROMPT, GREEDY).token_ids == tuple(seeing.whole.tokens)
 
 
@@ -151,3 +158,39 @@ def test_a_file_for_another_model_is_refused_before_anything_starts(tmp_path: Pa
     other = write_projector(tmp_path / "p.gguf", TinyProjector(row_width=64))
     with pytest.raises(UsageError, match="its rows have 64 values"), served_program(model, 2, mmproj=str(other)):
         pass
+
+
+def test_a_picture_whose_rows_see_each_other_is_served_and_found_again(tmp_path: Path) -> None:
+    projector = TinyGemma3()
+    model = write_tiny(tmp_path / "m.gguf", TinyModel("gemma3", window=8, period=2))
+    mmproj = write_projector(tmp_path / "p.gguf", projector)
+    whole = ask_mtmd(model, mmproj, PICTURES, MARK.join(TEXTS), NUM_TOKENS, tmp_path)
+    settings = {"ctx_size": 256, "parallel": 2, "mmproj": str(mmproj)}
+    refused = pytest.raises(UsageError, match=r"up to 16 rows, which see each other.*--ubatch-size 16 or more")
+    with refused, served_program(model, 2, **settings, ubatch_size=15):
+        pass
+    with served_program(model, 2, **settings, ubatch_size=16) as served, served.client() as client:
+        events = [event for event in client.stream(PROMPT, GREEDY) if event.token is not None]
+        again = client.generate(PROMPT, GREEDY)
+        ends = client.generate(PROMPT[:2], GREEDY)
+    expected = [log_probability(one, token) for one, token in zip(whole.logits, whole.tokens, strict=True)]
+    assert [event.token for event in events] == whole.tokens
+    assert [event.logprob for event in events] == pytest.approx(expected, abs=ROW_SHAPES)
+    assert again.token_ids == tuple(whole.tokens)
+    assert again.timings.num_cached_tokens == again.timings.num_prompt_tokens - 1
+    num_marks = ends.timings.num_prompt_tokens - ends.timings.num_cached_tokens
+    assert num_marks >= 1, "the tokens behind the picture are computed again"
+
+
+def test_a_picture_in_tiles_is_served_and_found_again(tmp_path: Path) -> None:
+    projector = TinyInternVL()
+    model = write_tiny(tmp_path / "m.gguf", TinyModel("llama"))
+    mmproj = write_projector(tmp_path / "p.gguf", projector)
+    pictures = (png(60, 34), png(20, 20, seed=1))
+    whole = ask_mtmd(model, mmproj, pictures, MARK.join(TEXTS), NUM_TOKENS, tmp_path)
+    prompt = (PROMPT[0], Segment("", picture=pictures[0]), PROMPT[2], Segment("", picture=pictures[1]), PROMPT[4])
+    with served_program(model, 2, ctx_size=256, parallel=2, mmproj=str(mmproj)) as served, served.client() as client:
+        first = client.generate(prompt, GREEDY)
+        again = client.generate(prompt, GREEDY)
+    assert first.token_ids == again.token_ids == tuple(whole.tokens)
+    assert again.timings.num_cached_tokens == again.timings.num_prompt_tokens - 1

@@ -23,7 +23,7 @@ WIDTH = 3
 PARAMS = SamplingParams(seed=1, max_tokens=4)
 
 
-def prompt_of(*pieces: list[int] | tuple[bytes, int], num_columns: int = 0) -> PicturedPrompt:
+def prompt_of(*pieces: list[int] | tuple[bytes, int], num_columns: int = 0, non_causal: bool = False) -> PicturedPrompt:
     """Token ids, and pictures by name and number of rows; row i of one is filled with i. With a number of columns, the
     model's positions have sections."""
     ids: list[int] = []
@@ -35,7 +35,7 @@ def prompt_of(*pieces: list[int] | tuple[bytes, int], num_columns: int = 0) -> P
             name, count = piece
             rows = np.repeat(np.arange(count, dtype=np.float32)[:, None], WIDTH, axis=1)
             grid = Grid(num_columns, count // num_columns) if num_columns else None
-            pictures.append(PictureRows(len(ids), rows, grid))
+            pictures.append(PictureRows(len(ids), rows, grid, non_causal))
             ids += stand_ins(name, count)
     return PicturedPrompt(tuple(ids), tuple(pictures))
 
@@ -201,3 +201,93 @@ def test_stand_ins_depend_on_the_name_and_are_all_different() -> None:
     assert one[:100] == stand_ins(b"a", 100)
     assert max(one + other) < 0
     assert set(one).isdisjoint(other)
+
+
+def whole_prompt(*pieces: list[int] | tuple[bytes, int]) -> PicturedPrompt:
+    """The rows of its pictures see each other."""
+    return prompt_of(*pieces, non_causal=True)
+
+
+def run_rounds(scheduler: Scheduler, num_rounds: int) -> list[Microbatch]:
+    """As many microbatches at a time as may be under way."""
+    sent = []
+    for _ in range(num_rounds):
+        for microbatch in (together := fill(scheduler)):
+            answer(scheduler, microbatch)
+        sent += together
+    return sent
+
+
+def test_a_picture_whose_rows_see_each_other_is_one_microbatch_whatever_is_best() -> None:
+    """A short chunk would keep those who read tokens waiting less."""
+    scheduler = Scheduler(replace(LIMITS, max_batch_tokens=32))
+    scheduler.add(sequence(1, whole_prompt([7, 8], (b"a", 30), [9])))
+    sent = run(scheduler, 3)
+    assert [shown(one)[2] for one in sent] == [None, list(range(30)), None]
+    assert [one.non_causal for one in sent] == [False, True, False]
+    scheduler.add(sequence(2, whole_prompt([5], (b"b", 30), [6])))
+    rows = [len(one.tokens) for one in run_rounds(scheduler, 6) if one.is_pictured]
+    assert rows == [30], "while others decode, too"
+
+
+def test_nothing_goes_beside_a_picture_whose_rows_see_each_other() -> None:
+    scheduler = Scheduler(replace(LIMITS, max_batch_tokens=64))
+    for number, prompt in enumerate((whole_prompt((b"a", 3), [5]), whole_prompt((b"b", 2), [8]), prompt_of((b"c", 4)))):
+        scheduler.add(sequence(number, prompt))
+    sent = [one for one in run_rounds(scheduler, 8) if one.is_pictured]
+    assert sorted((one.non_causal, len(set(one.slots.tolist())), len(one.tokens)) for one in sent) == [
+        (False, 1, 4),
+        (True, 1, 2),
+        (True, 1, 3),
+    ]
+
+
+def test_a_prompt_that_ends_with_such_a_picture_takes_it_from_nowhere_in_part() -> None:
+    """Its last row is computed again, to be sampled from; and so are those that see it."""
+    scheduler = Scheduler(replace(LIMITS, max_batch_tokens=64))
+    ids = list(range(10, 50))
+    for number in (1, 2):
+        asked = sequence(number, whole_prompt(ids, (b"a", 20)))
+        scheduler.add(asked)
+        sent = run(scheduler, 2 if number == 1 else 1)
+        assert len(sent[-1].tokens) == 20
+        assert sent[-1].non_causal
+        scheduler.end(number)
+    assert asked.num_cached == 40
+    longer = sequence(3, whole_prompt(ids, (b"a", 20), [5]))
+    scheduler.add(longer)
+    run(scheduler, 1)
+    assert longer.num_cached == 60
+
+
+def test_a_picture_that_begins_where_a_slot_ends_does_not_join_texts() -> None:
+    """What a prompt starts with is known when it has its slot: rows of a picture may be next then."""
+    for non_causal in (False, True):
+        scheduler = Scheduler(replace(LIMITS, max_batch_tokens=64))
+        ids = list(range(10, 50))
+        scheduler.add(sequence(1, prompt_of(ids)))
+        run(scheduler, 1)
+        scheduler.end(1)
+        scheduler.add(sequence(2, prompt_of([7, 8, 9])))
+        scheduler.add(sequence(3, prompt_of(ids, (b"a", 20), [5], non_causal=non_causal)))
+        sent = run_rounds(scheduler, 6)
+        assert [shown(one)[2] is not None for one in sent].count(True) == 1
+        assert all(one.is_pictured == (one.rows is not None) for one in sent)
+        assert all(one.rows is None or len(one.rows) == len(one.tokens) for one in sent)
+
+
+def test_after_stages_died_such_a_picture_is_sent_again_as_a_whole() -> None:
+    scheduler = Scheduler(LIMITS)
+    scheduler.add(sequence(1, whole_prompt([7], (b"a", 12), [9])))
+    run(scheduler, 3)
+    scheduler.interrupt()
+    scheduler.reset(1)
+    again = run(scheduler, 3)
+    assert [(one.non_causal, len(one.tokens)) for one in again] == [(False, 1), (True, 12), (False, 2)]
+
+
+def test_one_that_no_microbatch_has_room_for_is_refused() -> None:
+    scheduler = Scheduler(LIMITS)
+    with pytest.raises(UsageError, match=r"a picture of 17 rows, .* at most 16 rows: .* larger --ubatch-size"):
+        scheduler.add(sequence(1, whole_prompt((b"a", 17))))
+    scheduler.add(sequence(2, prompt_of((b"a", 17))))

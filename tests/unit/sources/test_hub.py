@@ -18,7 +18,7 @@ from cluster.api.errors import UsageError
 from cluster.cutting.cut import cut
 from cluster.cutting.header import read_header
 from cluster.cutting.rules import check
-from cluster.sources.hub_choice import choose_files
+from cluster.sources.hub_choice import choose_files, choose_projector
 from cluster.sources.name import HubName, is_remote_name, parse_hub_name, shown_url
 from cluster.store.slices import SliceStore
 from tests.fakes.opened import opened
@@ -315,3 +315,40 @@ def test_without_a_choice_it_is_the_usual_one() -> None:
 )
 def test_layouts_that_people_publish(names: list[str], choice: str | None, found: str) -> None:
     assert choose_files(names, choice, "o/r")[0] == found
+
+
+PROJECTOR = """
+import sys
+from cluster.api.errors import ClusterError
+from cluster.sources.companion import local_projector
+try:
+    print(local_projector(sys.argv[1], sys.argv[2]))
+except ClusterError as error:
+    print(f"{type(error).__name__}: {error}")
+"""
+
+
+def test_the_mmproj_file_beside_a_model_is_brought_here(hub: Hub, tmp_path: Path) -> None:
+    hub.files["mmproj-tiny-F16.gguf"] = b"GGUF of pictures"
+    hub.files["mmproj-tiny-F32.gguf"] = b"GGUF of pictures in F32"
+    for name in ("mmproj-tiny-F16.gguf", "mmproj-tiny-F32.gguf"):
+        hub.cdn.files[f"/blob/{hub.digest(name)}"] = hub.files[name]
+    found = run(PROJECTOR, hub, tmp_path, "auto", "hf:org/model:q8_0")
+    assert Path(found).read_bytes() == b"GGUF of pictures"
+    named = run(PROJECTOR, hub, tmp_path, "hf:org/model:mmproj-tiny-F32.gguf", "model.gguf")
+    assert Path(named).read_bytes() == b"GGUF of pictures in F32"
+    assert run(PROJECTOR, hub, tmp_path, "auto", "hf:org/model:q8_0", HF_HUB_OFFLINE="1") == found
+    assert run(PROJECTOR, hub, tmp_path, "/a/file.gguf", "hf:org/model") == "/a/file.gguf"
+    assert "is in no repository of the hub" in run(PROJECTOR, hub, tmp_path, "auto", "model.gguf")
+
+
+def test_which_mmproj_file_is_meant() -> None:
+    names = ["m-Q4_K_M.gguf", "mmproj-m-bf16.gguf", "mmproj-m-f16.gguf", "sub/m-mmproj-Q8_0.gguf", "mmproj.txt"]
+    assert choose_projector(names, None, "o/m") == "mmproj-m-f16.gguf"
+    assert choose_projector(names, "bf16", "o/m") == "mmproj-m-bf16.gguf"
+    assert choose_projector(names, "sub/m-mmproj-Q8_0.gguf", "o/m") == "sub/m-mmproj-Q8_0.gguf"
+    assert choose_projector(["mmproj-model.gguf", "m.gguf"], None, "o/m") == "mmproj-model.gguf"
+    with pytest.raises(UsageError, match="an mmproj file: no file fits"):
+        choose_projector(["m-Q4_K_M.gguf"], None, "o/m")
+    with pytest.raises(UsageError, match="2 files fit"):
+        choose_projector(["mmproj-a-f16.gguf", "mmproj-b-f16.gguf"], None, "o/m")

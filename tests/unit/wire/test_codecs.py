@@ -45,7 +45,7 @@ from cluster.wire.codec.sampled import decode_sampled_step, encode_sampled_step
 from cluster.wire.codec.sampling import decode_sampling, encode_sampling
 from cluster.wire.codec.step.assembly import StepAssembly
 from cluster.wire.codec.step.frames import encode_step
-from cluster.wire.codec.step.header import StepLimits, check_sent, encode_header
+from cluster.wire.codec.step.header import StepLimits, check_sent, decode_header, encode_header
 from cluster.wire.codec.timing import encode_timings
 from cluster.wire.codec.wiring import decode_wiring, encode_wiring
 from protos import inference_pb2, sampling_pb2, stage_pb2
@@ -222,6 +222,21 @@ def test_a_step_of_guesses_says_so_and_asks_for_nothing_else() -> None:
     header.scores = header.targets = bytes(4)
     with pytest.raises(UsageError, match="is_guessed: rows that are guesses are sampled from"):
         StepAssembly(StepLimits.of(hello)).add(stage_pb2.StepMessage(header=header))
+
+
+def test_rows_that_see_each_other_are_those_of_one_picture() -> None:
+    hello = make_hello(stage=1)
+    limits = StepLimits.of(hello)
+    one_slot = np.zeros(3, np.int32)
+    batch = replace(make_batch(1, 3), is_pictured=True, slots=one_slot, non_causal=True)
+    assert decode_header(encode_header(batch, hello.hidden_width), limits).non_causal
+    causal = replace(batch, non_causal=False)
+    assert not decode_header(encode_header(causal, hello.hidden_width), limits).non_causal
+    for change in ({"is_pictured": False}, {"slots": np.array([0, 0, 1], np.int32)}):
+        header = encode_header(replace(batch, **change), hello.hidden_width)
+        header.non_causal = True
+        with pytest.raises(UsageError, match="non_causal: rows that see each other are those of one picture"):
+            decode_header(header, limits)
 
 
 @given(restoring_steps())

@@ -95,12 +95,12 @@ Rows make_rows(size_t num_rows, size_t width) {
 }
 
 Microbatch copy_rows(const Ints& tokens, const Ints& positions, const Ints& slots, const Flags& wants_logits,
-                     bool embeds, const PictureList& pictures) {
+                     bool embeds, const PictureList& pictures, bool non_causal) {
     const auto copy = [](const Ints& array) {
         return std::vector<int32_t>(array.data(), array.data() + array.size());
     };
     const auto* flags = reinterpret_cast<const uint8_t*>(wants_logits.data());
-    Microbatch batch{copy(tokens), copy(positions), copy(slots), {}, nullptr, embeds, false, {}};
+    Microbatch batch{copy(tokens), copy(positions), copy(slots), {}, nullptr, embeds, false, {}, non_causal};
     for (const auto& given : pictures) {
         std::array<int32_t, 4> numbers;
         for (size_t i = 0; i < numbers.size(); ++i)
@@ -124,10 +124,10 @@ void check_hidden(const Slice& slice, const Microbatch& batch, const std::option
 
 nb::object forward(Slice& slice, const Ints& tokens, const Ints& positions, const Ints& slots,
                    const Flags& wants_logits, const std::optional<Hidden>& hidden, bool embeds,
-                   const PictureList& pictures) {
+                   const PictureList& pictures, bool non_causal) {
     const OneAtATime::Use use(slice.door());
     slice.check_open();
-    Microbatch batch = copy_rows(tokens, positions, slots, wants_logits, embeds, pictures);
+    Microbatch batch = copy_rows(tokens, positions, slots, wants_logits, embeds, pictures, non_causal);
     batch.is_pictured = hidden && (slice.file().is_first() || !pictures.empty());
     check_hidden(slice, batch, hidden);
     batch.hidden = hidden ? hidden->data() : nullptr;
@@ -144,9 +144,9 @@ nb::object forward(Slice& slice, const Ints& tokens, const Ints& positions, cons
 }
 
 void check_microbatch(const Slice& slice, const Ints& tokens, const Ints& positions, const Ints& slots,
-                      const Flags& wants_logits, bool embeds, const PictureList& pictures) {
+                      const Flags& wants_logits, bool embeds, const PictureList& pictures, bool non_causal) {
     slice.check_open();
-    slice.check_microbatch(copy_rows(tokens, positions, slots, wants_logits, embeds, pictures));
+    slice.check_microbatch(copy_rows(tokens, positions, slots, wants_logits, embeds, pictures, non_causal));
 }
 
 // Shares the slice's own memory, for as long as the array lives.
@@ -241,10 +241,10 @@ void bind_slice(nb::module_& m) {
         .def("measure_rows", &measure_rows, "num_rows"_a)
         .def("forward", &forward, "tokens"_a.noconvert(), "positions"_a.noconvert(), "slots"_a.noconvert(),
              "wants_logits"_a.noconvert(), "hidden"_a.noconvert().none() = nb::none(), nb::kw_only(),
-             "embeds"_a = false, "pictures"_a = PictureList())
+             "embeds"_a = false, "pictures"_a = PictureList(), "non_causal"_a = false)
         .def("check_microbatch", &check_microbatch, "tokens"_a.noconvert(), "positions"_a.noconvert(),
              "slots"_a.noconvert(), "wants_logits"_a.noconvert(), nb::kw_only(), "embeds"_a = false,
-             "pictures"_a = PictureList())
+             "pictures"_a = PictureList(), "non_causal"_a = false)
         .def("wanted_logits", &wanted<&Slice::wanted_logits>)
         .def("wanted_embeddings", &wanted<&Slice::wanted_embeddings>)
         .def("logits", &logits, "rows"_a)

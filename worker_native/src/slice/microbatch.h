@@ -24,6 +24,7 @@ struct Microbatch {
     bool is_pictured = false;           // libllama is given `hidden` in the place of tokens
     // Where positions have sections, all rows are those of pictures, or none: here is that of each slot.
     std::vector<SlotPicture> pictures;
+    bool non_causal = false;  // each row sees all of them, also those behind it; all of one slot
 
     int32_t num_rows() const { return static_cast<int32_t>(tokens.size()); }
     // Null if its rows are those of tokens.

@@ -21,6 +21,22 @@ double ms_since(Clock::time_point start) {
 
 constexpr int32_t kNoLogits = -1;
 
+// Rows see those behind them until its end, if `is_on`.
+class NonCausal {
+  public:
+    NonCausal(llama_context* context, bool is_on) : context_(is_on ? context : nullptr) {
+        if (context_) llama_set_causal_attn(context_, false);
+    }
+    ~NonCausal() {
+        if (context_) llama_set_causal_attn(context_, true);
+    }
+    NonCausal(const NonCausal&) = delete;
+    NonCausal& operator=(const NonCausal&) = delete;
+
+  private:
+    llama_context* context_;
+};
+
 // How long moving what was loaded to huge pages may take. Every step reads all weights, but only the used
 // part of the cache.
 constexpr std::chrono::seconds most_for_weights{5};
@@ -96,6 +112,7 @@ void Slice::check_microbatch(const Microbatch& batch) const {
     native::check_microbatch(batch, {most_rows, vocab_size_, n_ctx_, is_encoder_, has_sections_}, slots_);
     if (file_.encodes_prompt) check_prompts(batch);
     if (batch.is_pictured) check_takes_rows(batch);
+    if (batch.non_causal) check_non_causal(batch);
     if (!file_.is_last()) return;
     if (batch.embeds && !can_embed_) bad_value("embeds: the slice was loaded without embeds");
     if (!batch.embeds && (is_encoder_ || file_.ranks()) && std::ranges::count(batch.wants_logits, uint8_t{1}))
@@ -132,6 +149,16 @@ Position Slice::position(const Microbatch& batch, int32_t source, int32_t slot) 
     const int32_t time = slots_.position(slot, picture->first);
     const int32_t place = batch.positions[source] - picture->first;
     return {time, time + place / picture->width, time + place % picture->width};
+}
+
+// libllama ends the process where such rows are more than an ubatch has.
+void Slice::check_non_causal(const Microbatch& batch) const {
+    if (is_encoder_ || file_.encodes_prompt || !llama_get_causal_attn(contexts_.front().get()))
+        bad_value("non_causal: this model reads no text from its beginning to its end");
+    if (batch.num_rows() > n_ubatch_)
+        bad_value("non_causal: ", batch.num_rows(), " rows; one call computes at most ", n_ubatch_);
+    if (std::ranges::any_of(batch.slots, [&](int32_t slot) { return slot != batch.slots.front(); }))
+        bad_value("non_causal: rows of several slots; each sees those of its own only");
 }
 
 void Slice::forward(Microbatch batch, float* hidden_out) {
@@ -204,6 +231,7 @@ void Slice::decode_group(const Microbatch& batch, const Group& group, float* hid
     if (!normed.empty()) boundary_->begin_normed(normed.data(), std::ssize(normed) / embedding_width_);
     if (file_.is_encoder) llama_memory_clear(llama_get_memory(context), false);
     const bool encodes = llama_model_has_encoder(model_.get()) && !file_.encodes_prompt;
+    const NonCausal non_causal(context, batch.non_causal);
     const int32_t status = (encodes ? llama_encode : llama_decode)(context, call.batch(embeddings));
     llama_synchronize(context);
     clear_vector_state();

@@ -101,6 +101,7 @@ class Slice {
     void truncate(int32_t slot, int32_t length);
     void restore(const Microbatch& batch);
     void check_takes_rows(const Microbatch& batch) const;
+    void check_non_causal(const Microbatch& batch) const;
     int32_t flagged_row(int64_t row) const;
     void begin_logits(const Microbatch& batch);
     void check_has(bool embeddings) const;

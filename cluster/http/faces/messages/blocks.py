@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import orjson
 
 from cluster.chat.messages import Message, Role, ToolCall
-from cluster.chat.pictures import joined_parts, picture_of_base64
+from cluster.chat.pictures import Picture, joined_parts, picture_of_base64, picture_of_url
 from cluster.http.faces.fields import Fields, objects
 from cluster.http.faces.parts import BETWEEN_PARTS, content_text, part_text
 
@@ -50,7 +50,7 @@ class Conversation:
 
     def _add_user(self, role: Role, blocks: Iterable[Fields]) -> None:
         """Results come before the text of the same turn: they answer what came before, and the text what they say."""
-        parts: list[str | bytes] = []
+        parts: list[str | Picture] = []
         has_results = False
         for block in blocks:
             if block.text("type") == "tool_result":
@@ -100,12 +100,13 @@ class _Turn:
         return Message(Role.ASSISTANT, content, reasoning, tuple(self.calls))
 
 
-def _picture(block: Fields) -> bytes:
+def _picture(block: Fields) -> Picture:
     source = block.inner("source")
-    if source is None or source.text("type") != "base64":
-        raise block.wrong(
-            "source", "only pictures in base64 are read, nothing is fetched; give {type, media_type, data}"
-        )
+    kind = "" if source is None else source.text("type")
+    if source is None or kind not in ("base64", "url"):
+        raise block.wrong("source", "only pictures in base64 are read, and URLs; give {type, media_type, data}")
+    if kind == "url":
+        return picture_of_url(source.text("url"), source.name_of("url"))
     source.skip("media_type")  # their bytes say it
     return picture_of_base64(source.text("data"), source.name_of("data"))
 

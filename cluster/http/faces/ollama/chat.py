@@ -7,10 +7,11 @@ from collections.abc import Iterable
 import orjson
 
 from cluster.chat.messages import ChatRequest, Message, Role, Tool, ToolCall
-from cluster.chat.pictures import joined_parts, picture_of_base64
+from cluster.chat.pictures import joined_parts
 from cluster.http.faces.face import Asked, AtOnce, Body, Problem, Served
 from cluster.http.faces.fields import Fields
 from cluster.http.faces.ollama.encoder import OllamaEncoder, as_message, loaded
+from cluster.http.faces.ollama.images import images_of
 from cluster.http.faces.ollama.options import format_of, is_unload, params_of, thinking_of
 
 ROLES = {
@@ -68,14 +69,10 @@ class _Conversation:
         if not message.text("role"):
             raise message.wrong("role", f"it is missing; give one of {', '.join(ROLES)}")
         role, content = message.choice("role", ROLES, Role.USER), message.text("content")
-        if images := message.items("images"):
+        if images := images_of(message):
             if role is not Role.USER:
                 raise message.wrong("images", "only messages of users can have some; leave them out")
-            field = message.name_of("images")
-            if not all(isinstance(one, str) for one in images):
-                raise message.wrong("images", "some are no strings; give pictures in base64")
-            found = [picture_of_base64(one, f"{field}[{place}]") for place, one in enumerate(images)]
-            content, pictures = joined_parts([*found, content])
+            content, pictures = joined_parts([*images, content])
             return Message(role, content, pictures=pictures)
         if role is Role.TOOL:
             name = message.text("tool_name") or message.text("name")

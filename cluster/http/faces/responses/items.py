@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from cluster.chat.messages import Message, Role, ToolCall
 from cluster.http.faces.face import Body
 from cluster.http.faces.fields import Fields
-from cluster.http.faces.parts import content_text
+from cluster.http.faces.parts import content_parts, content_text
 from cluster.http.faces.responses.tools import shown_name
 
 ROLES = {
@@ -71,6 +71,11 @@ class Conversation:
         if not item.text("role"):
             raise item.wrong("role", f"it is missing; give one of {', '.join(ROLES)}")
         role = item.choice("role", ROLES, Role.USER)
+        if role is Role.USER:
+            text, pictures = content_parts(item, "content", self.ignored.append)
+            self._end_turn()
+            self._messages.append(Message(role, text, pictures=pictures))
+            return
         text = content_text(item, "content", self.ignored.append)
         if role is Role.ASSISTANT:
             self._turn_with(had=lambda turn: bool(turn.calls)).texts.append(text)

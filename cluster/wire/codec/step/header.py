@@ -92,6 +92,7 @@ def encode_header(batch: Microbatch, hidden_width: int) -> stage_pb2.StepHeader:
         header.restores.extend(batch.restores)
     if batch.is_pictured:
         header.is_pictured = True
+        header.non_causal = batch.non_causal
     for picture in batch.pictures:
         header.pictures.add(slot=picture.slot, first=picture.first, width=picture.width, height=picture.height)
     if batch.is_guessed:
@@ -118,11 +119,12 @@ def decode_header(message: stage_pb2.StepHeader, stage_limits: StepLimits) -> Mi
     step_id = decode_step_id(message.id)
     scores = _logits_rows("scores", message.scores, flags)
     after, pending = _awaited(message, step_id.step, num_rows, is_first=stage_limits.stage == 0)
+    slots = int32_values("slots", message.slots, num_rows, stage_limits.num_slots - 1)
     return Microbatch(
         id=step_id,
         tokens=int32_values("tokens", message.tokens, num_rows, limits.MAX_VOCAB - 1),
         positions=int32_values("positions", message.positions, num_rows, stage_limits.context_length - 1),
-        slots=int32_values("slots", message.slots, num_rows, stage_limits.num_slots - 1),
+        slots=slots,
         wants_logits=np.frombuffer(flags, np.bool_),
         samples=_logits_rows("samples", message.samples, flags),
         returns_logits=_logits_rows("returns_logits", message.returns_logits, flags),
@@ -141,6 +143,7 @@ def decode_header(message: stage_pb2.StepHeader, stage_limits: StepLimits) -> Mi
         is_pictured=_is_pictured(message),
         pictures=_pictures(message, stage_limits),
         is_guessed=_is_guessed(message),
+        non_causal=_non_causal(message, slots),
     )
 
 
@@ -148,6 +151,12 @@ def _is_pictured(message: stage_pb2.StepHeader) -> bool:
     if message.is_pictured and (message.pending or message.scores or message.embeds):
         raise UsageError("is_pictured: rows of pictures have no tokens, scores or vectors; send those apart")
     return message.is_pictured
+
+
+def _non_causal(message: stage_pb2.StepHeader, slots: Int32Array) -> bool:
+    if message.non_causal and (not message.is_pictured or (slots != slots[0]).any()):
+        raise UsageError("non_causal: rows that see each other are those of one picture; send others apart")
+    return message.non_causal
 
 
 def _pictures(message: stage_pb2.StepHeader, stage_limits: StepLimits) -> tuple[SlotPicture, ...]:

@@ -12,7 +12,8 @@ import pytest
 import worker_native
 from cluster.pictures.encoder import PictureEncoder
 from cluster.pictures.projector import open_projector
-from tests.native.pictures.sections.families import FAMILIES, NUM_TOKENS, PICTURES, TEXTS, Seen, prompt_of, sliced
+from tests.native.pictures.chain import sliced
+from tests.native.pictures.sections.families import FAMILIES, NUM_TOKENS, PICTURES, TEXTS, Seen, prompt_of
 from tests.native.pictures.whole import MARK, ask_mtmd
 
 

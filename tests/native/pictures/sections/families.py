@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,6 @@ from typing import Any
 import worker_native
 from cluster.messages.pictures import PicturedPrompt
 from cluster.pictures.encoder import EncodedPicture, PictureEncoder, joined
-from cluster.store.slices import SliceStore
-from tests.fakes.opened import opened
 from tests.fakes.projectors.paddleocr import PaddleProjector
 from tests.fakes.projectors.qwen import QwenProjector
 from tests.fakes.tiny_models import TinyModel, write_tiny
@@ -109,25 +106,3 @@ def prompt_of(model: Path, encoder: PictureEncoder) -> tuple[tuple[EncodedPictur
     encoded = tuple(encoder.encode(picture, "picture") for picture in PICTURES)
     texts = [vocab.tokenize(text, add_special=False).tolist() for text in TEXTS]
     return encoded, joined([[vocab.bos, *texts[0]], encoded[0], texts[1], encoded[1], texts[2]])
-
-
-@contextmanager
-def sliced(model: Path, cuts: tuple[int, ...], folder: Path, n_slots: int = 4) -> Iterator[list[worker_native.Slice]]:
-    found, store = opened(model), SliceStore(folder / "store")
-    bounds = [0, *cuts, found.model.num_layers]
-    with ExitStack() as stack:
-        yield [
-            stack.enter_context(
-                closing(
-                    worker_native.Slice(
-                        str(store.get_slice(found, *bounds[place : place + 2]).path),
-                        n_ctx=256,
-                        n_slots=n_slots,
-                        n_batch=256,
-                        n_ubatch=256,
-                        n_threads=1,
-                    )
-                )
-            )
-            for place in range(len(bounds) - 1)
-        ]

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import worker_native
-from tests.native.pictures.sections.families import FAMILIES, GRIDS, Seen, sliced
+from tests.native.pictures.chain import sliced
+from tests.native.pictures.sections.families import FAMILIES, GRIDS, Seen
 from tests.native.pictures.sections.pipeline import Run, decode, forward, prefill, runs_of
 
 pytestmark = pytest.mark.native

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.native.pictures.sections.families import Seen, sliced
+from tests.native.pictures.chain import sliced
+from tests.native.pictures.sections.families import Seen
 from tests.native.pictures.sections.pipeline import forward, runs_of
 
 pytestmark = pytest.mark.native

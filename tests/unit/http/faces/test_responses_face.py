@@ -88,8 +88,12 @@ def test_items_that_mean_nothing_to_a_model_are_named_and_their_text_is_kept() -
         ({"input": 3}, "input: is a number"),
         ({"input": [3]}, r"input\[0\]: is a number"),
         (
+            {"input": [{"role": "user", "content": [{"type": "input_file"}]}]},
+            r"input\[0\].content\[0\].type: input_file",
+        ),
+        (
             {"input": [{"role": "user", "content": [{"type": "input_image"}]}]},
-            r"input\[0\].content\[0\].type: input_im",
+            r"input\[0\].content\[0\].image_url: '' is no data URL",
         ),
         ({"input": [{"content": "x"}]}, r"input\[0\].role: it is missing"),
         ({"input": [{"role": "wizard", "content": "x"}]}, r"input\[0\].role: 'wizard' is not known"),
