@@ -84,7 +84,8 @@ def texts(draft: str, draft_runs: int = 1) -> list[Completion]:
         status = client.status()
     assert status.draft == draft
     assert status.num_drafted == sum(one.timings.num_drafted for one in found)
-    assert (status.num_dropped_runs > len(found)) == (draft != "off" and draft_runs != 1)
+    if draft == "off" or draft_runs == 1:
+        assert status.num_dropped_runs == 0
     assert status.num_dropped_runs == sum(one.timings.num_dropped_runs for one in found)
     # A guess that was right behind the last token of a text counts for the cluster, and for no text.
     assert sum(one.timings.num_accepted for one in found) <= status.num_accepted <= status.num_drafted
@@ -102,13 +103,18 @@ def test_texts_are_those_without_guesses(
 ) -> None:
     """Also where a draft is sent before it is known that the one before it was right."""
     monkeypatch.setattr(abilities, "LookupDrafter", lambda: Knowing(plain))
+    monkeypatch.setattr(speculation, "RUN_GAIN", -1.0)  # several, however long steps take on this machine
     drafted = texts("ngram", draft_runs)
     for (prompt, params), one, other in zip(asked(), plain, drafted, strict=True):
         assert other.token_ids == one.token_ids, (prompt, params)
         assert (other.text, other.finish_reason) == (one.text, one.finish_reason)
         assert other.logprobs == pytest.approx(one.logprobs, abs=1e-2)
-        assert 0 < other.timings.num_accepted < other.timings.num_drafted, (prompt, params)
+        timings = other.timings
+        num_wrong = timings.num_drafted - timings.num_accepted + timings.num_dropped_runs
+        assert timings.num_accepted and num_wrong, (prompt, params)
         assert one.timings.num_drafted == 0
+    if draft_runs != 1:
+        assert sum(one.timings.num_dropped_runs for one in drafted) > len(drafted)
 
 
 def test_what_repeats_itself_is_guessed_right_for_two_streams_at_once() -> None:
