@@ -22,8 +22,8 @@ from tests.fakes.wire_backends import wait_until
 from tests.http.serving import Served, asked, serving
 
 pytestmark = pytest.mark.native
-LONG: dict[str, Any] = {"prompt": "Once upon a time", "max_tokens": 400, "ignore_eos": True, "stream": True}
-NUM_LEFT = 200  # tokens of an answer that may end: a busy machine needs less than the time that it has
+LONG: dict[str, Any] = {"prompt": "Once upon a time", "max_tokens": 480, "ignore_eos": True, "stream": True}
+NUM_LEFT = 400  # tokens of an answer that may end: a busy machine needs less than the time that it has
 
 
 @contextmanager

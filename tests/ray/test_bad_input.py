@@ -184,7 +184,7 @@ def test_other_settings_are_refused_while_it_is_up(home: CliHome) -> None:
 
 
 def test_a_full_queue_is_a_capacity_error(up_cluster: UpCluster) -> None:
-    arguments = ("--demo", "--stages", "1", "-c", "64", "-np", "1", "--max-waiting", "0")
+    arguments = ("--demo", "--stages", "1", "-np", "1", "--max-waiting", "0")
     with up_cluster(*arguments) as home, cluster.connect(home.address, home.client_secret) as client:
         endless = cluster.SamplingParams(max_tokens=None, ignore_eos=True)
         with client.stream("Once", endless) as stream:

@@ -14,6 +14,7 @@ from cluster.http.routes.openapi.schemas import (
     ANY_OBJECT,
     FLAG,
     FUNCTION,
+    IMAGES,
     JSON_SCHEMA,
     TEXT,
     WHOLE,
@@ -146,7 +147,7 @@ _OLLAMA = {
     "keep_alive": {"type": ["string", "number"]},
 }
 OLLAMA_CHAT = an_object({**_OLLAMA, "messages": ref("OllamaMessages"), "tools": ref("Tools")})
-OLLAMA_GENERATE = an_object({**_OLLAMA, "prompt": TEXT, "system": TEXT, "raw": FLAG})
+OLLAMA_GENERATE = an_object({**_OLLAMA, "prompt": TEXT, "system": TEXT, "raw": FLAG, "images": IMAGES})
 
 EMBEDDINGS = an_object(
     {

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from cluster.api.lists import LARGEST_SCALE, MAX_ADAPTERS
+from cluster.api.pictures import MAX_PICTURES
 from cluster.chat.openai_shape import MAX_MESSAGES, MAX_TOOLS, NAME, TEXT_PARTS
 from cluster.chat.openai_shape import ROLES as OPENAI_ROLES
 from cluster.http.faces.messages.blocks import ROLES as ANTHROPIC_ROLES
@@ -25,6 +26,9 @@ JSON_SCHEMA: Schema = {"type": "object", "description": "a JSON schema"}
 
 def a_list(of: Schema, most: int, least: int = 0) -> Schema:
     return {"type": "array", "items": of, "minItems": least, "maxItems": most}
+
+
+IMAGES = a_list(TEXT, MAX_PICTURES)  # in base64
 
 
 def an_object(properties: Mapping[str, Schema], required: Iterable[str] = ()) -> Schema:
@@ -130,7 +134,9 @@ SHARED: dict[str, Schema] = {
     "AnthropicTools": a_list(
         an_object({"name": _TOOL_NAME, "description": TEXT, "input_schema": JSON_SCHEMA}, ("name",)), MAX_TOOLS
     ),
-    "OllamaMessages": a_list(_message(OLLAMA_ROLES, TEXT, {"thinking": TEXT, "tool_name": TEXT}), MAX_MESSAGES),
+    "OllamaMessages": a_list(
+        _message(OLLAMA_ROLES, TEXT, {"thinking": TEXT, "tool_name": TEXT, "images": IMAGES}), MAX_MESSAGES
+    ),
     "Items": {
         "anyOf": [TEXT, a_list(_message(ITEM_ROLES, {"anyOf": [TEXT, _PARTS]}, {}), MAX_MESSAGES, 1)],
         "description": "a text, or items: messages, calls of functions, their outputs, reasoning",
