@@ -30,7 +30,7 @@ from tests.fakes.wire_backends import SECRET, EchoCluster, no_thread_left, open_
 
 ALPHABET = string.ascii_lowercase
 TIMINGS = Timings(1, len(ALPHABET), 0, 0.0, 0.0, 0.0)
-SOON_S = 2.0  # much less than a request is held
+SOON_S = 4.0  # much less than a request is held
 
 
 class Spelling(EchoCluster):
